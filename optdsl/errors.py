@@ -35,16 +35,22 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class DataPlace:
-    """A place in a data file: the file as the user named it, its line (the header is line 1) and the column."""
+    """A place in a data file: the file as the user named it, its line (the header is line 1) and the column.
+
+    Formats without lines name the row instead, counted from 1.
+    """
 
     file: str
     line: int | None = None
     column: str | None = None
+    row: int | None = None
 
     def __str__(self) -> str:
         parts = [self.file]
         if self.line is not None:
             parts.append(f"line {self.line}")
+        if self.row is not None:
+            parts.append(f"row {self.row}")
         if self.column is not None:
             parts.append(f"column {self.column}")
         return ", ".join(parts)
