@@ -1,4 +1,8 @@
-"""Arrow arrays to columns, and the formats that Arrow reads: Parquet, Arrow/Feather, JSON lines."""
+"""Arrow arrays to columns, and the formats that Arrow holds: Parquet, Arrow/Feather.
+
+Arrow imports pandas, where it is installed, as soon as a Python value is converted to Arrow (`pa.array`,
+`pa.scalar`) or an array to NumPy by `to_numpy`: a tenth of a second for nothing. So buffers are viewed here.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from optdsl.data.columns import (
     Column,
     coded_column,
     column_of_texts,
+    first_appearance,
     integer_column,
     number_column,
     strings,
@@ -27,9 +32,15 @@ def column_of_text_array(name: str, cells: pa.ChunkedArray) -> Column:
     The common cases (all plain integers, all numbers) are cast as a whole; anything else is coded first.
     """
     cells = pc.utf8_trim(cells, characters=" \t")
-    missing = pc.equal(pc.binary_length(cells), 0)
-    cells = pc.if_else(missing, pa.scalar(None, pa.string()), cells)
-    return _cast_texts(name, cells) or column_of_texts(name, *_codes(cells.dictionary_encode()))
+    column = _cast_texts(name, cells)
+    if column is not None:
+        return column
+    codes, categories = _codes(cells.dictionary_encode())
+    blank = np.flatnonzero(categories == "")
+    if len(blank):
+        codes = np.where(codes == blank[0], -1, codes)
+    codes, categories = first_appearance(codes, categories)
+    return column_of_texts(name, codes, categories)
 
 
 def _cast_texts(name: str, cells: pa.ChunkedArray) -> Column | None:
@@ -40,14 +51,14 @@ def _cast_texts(name: str, cells: pa.ChunkedArray) -> Column | None:
         numbers = cells.cast(pa.float64())
     except pa.ArrowInvalid:
         return None
-    values = _numpy(numbers, 0.0)
+    values = _numpy(numbers)
     suspicious = cells.filter(pc.match_substring_regex(cells, "^[+-]?0[0-9]|[xX]|^[+-]?[nN]"))
     if len(suspicious):  # leading zeros, hexadecimal, nan
         return None
     missing = _mask(cells)
     if np.all(np.abs(values) < 2**53) and np.all(values == np.rint(values)):
         try:
-            return integer_column(name, _numpy(cells.cast(pa.int64()), 0), missing)
+            return integer_column(name, _numpy(cells.cast(pa.int64())), missing)
         except pa.ArrowInvalid:  # written with a point or an exponent
             pass
     elif np.any(np.abs(values) >= 2**53):  # maybe integers that need all 64 bits
@@ -69,7 +80,7 @@ def column_of_array(name: str, cells: pa.ChunkedArray, file: str) -> Column:
     if pa.types.is_integer(kind):
         return _integers(name, cells)
     if pa.types.is_floating(kind):
-        return number_column(name, _numpy(cells.cast(pa.float64()), 0.0), _mask(cells))
+        return number_column(name, _numpy(cells.cast(pa.float64())), _mask(cells))
     if pa.types.is_decimal(kind):
         return _decimals(name, cells)
     if pa.types.is_boolean(kind):
@@ -89,19 +100,19 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _integers(name: str, cells: pa.ChunkedArray) -> Column:
     try:
-        return integer_column(name, _numpy(cells.cast(pa.int64()), 0), _mask(cells))
+        return integer_column(name, _numpy(cells.cast(pa.int64())), _mask(cells))
     except pa.ArrowInvalid:  # unsigned beyond 63 bits
-        return number_column(name, _numpy(cells.cast(pa.float64(), safe=False), 0.0), _mask(cells))
+        return number_column(name, _numpy(cells.cast(pa.float64(), safe=False)), _mask(cells))
 
 
 def _decimals(name: str, cells: pa.ChunkedArray) -> Column:
     """Decimals without digits after the point are integers (a SUM of integers in SQL is one)."""
     if cells.type.scale <= 0:
         try:
-            return integer_column(name, _numpy(cells.cast(pa.int64()), 0), _mask(cells))
+            return integer_column(name, _numpy(cells.cast(pa.int64())), _mask(cells))
         except pa.ArrowInvalid:
             pass
-    return number_column(name, _numpy(cells.cast(pa.float64()), 0.0), _mask(cells))
+    return number_column(name, _numpy(cells.cast(pa.float64())), _mask(cells))
 
 
 def _dates(cells: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -123,15 +134,28 @@ def _holds(kind: pa.DataType) -> str:
     return f"values of type {kind}"
 
 
-def _numpy(cells: pa.ChunkedArray, filler: float | int) -> np.ndarray:
-    """The values (n,), with `filler` at empty cells."""
-    if cells.null_count:
-        cells = pc.fill_null(cells, filler)
-    return np.asarray(cells.to_numpy())
+def _numpy(cells: pa.ChunkedArray) -> np.ndarray:
+    """The numbers (n,) of the array's own type; zero at empty cells."""
+    parts = [_chunk(chunk) for chunk in cells.chunks]
+    values = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros(0)])
+    missing = _mask(cells)
+    return values if missing is None else np.where(missing, values.dtype.type(0), values)
+
+
+def _chunk(chunk: pa.Array) -> np.ndarray:
+    """A view of the numbers (n,); anything may stand at empty cells."""
+    buffer = chunk.buffers()[1]
+    dtype = np.dtype(str(chunk.type).replace("double", "float64"))
+    if buffer is None:
+        return np.zeros(len(chunk), dtype=dtype)
+    return np.frombuffer(buffer, dtype=dtype)[chunk.offset : chunk.offset + len(chunk)]
 
 
 def _mask(cells: pa.ChunkedArray) -> np.ndarray | None:
-    return np.asarray(cells.is_null().to_numpy()) if cells.null_count else None
+    """Where the cells are empty (n,); None when none is."""
+    if not cells.null_count:
+        return None
+    return np.concatenate([_chunk(chunk.is_null().cast(pa.uint8())).view(bool) for chunk in cells.chunks])
 
 
 def _codes(cells: pa.ChunkedArray, texts: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -140,8 +164,9 @@ def _codes(cells: pa.ChunkedArray, texts: bool = True) -> tuple[np.ndarray, np.n
     if cells.num_chunks == 0:
         return np.zeros(0, dtype=np.int32), strings([])
     values = cells.chunk(0).dictionary.to_pylist()
-    parts = [pc.fill_null(chunk.indices.cast(pa.int32()), -1).to_numpy() for chunk in cells.chunks]
-    codes = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    indices = pa.chunked_array([chunk.indices.cast(pa.int32()) for chunk in cells.chunks])
+    missing = _mask(indices)
+    codes = _numpy(indices) if missing is None else np.where(missing, -1, _numpy(indices)).astype(np.int32)
     if None in values:  # an empty cell may also be an entry of the dictionary
         at = values.index(None)
         values[at] = "" if texts else values[at - 1]

@@ -31,10 +31,11 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def read_delimited(path: Path, file: str, *, small: int = SMALL) -> Content:
     """Open a `.csv`, `.tsv` or `.txt` file (also with `.gz`); the first line is the header."""
     data = _bytes_of(path, file)
-    _check_text(data, file)
+    _check_start(data, file)
     tabs = ".tsv" in [suffix.lower() for suffix in path.suffixes]
     delimiter = "\t" if tabs else _delimiter(data)
     if len(data) <= small:
+        _check_encoding(data, file)
         return _read_small(data, file, delimiter)
     return _read_large(data, file, delimiter)
 
@@ -51,8 +52,8 @@ def _bytes_of(path: Path, file: str) -> bytes:
     return data.removeprefix(_BYTE_ORDER_MARK)
 
 
-def _check_text(data: bytes, file: str) -> None:
-    """Refuse what is not UTF-8 text with a header, and say in which line it stops being so."""
+def _check_start(data: bytes, file: str) -> None:
+    """Refuse what is not text with a header."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         _not_utf8(file, 1, "UTF-16")
     if not data or data.isspace():
@@ -67,6 +68,10 @@ def _check_text(data: bytes, file: str) -> None:
     zero = data.find(b"\0")
     if zero >= 0:
         raise malformed(file, "text", "it holds binary data", data.count(b"\n", 0, zero) + 1)
+
+
+def _check_encoding(data: bytes, file: str) -> None:
+    """Refuse what is not UTF-8, and say in which line it stops being so."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -183,14 +188,24 @@ def _ragged(data: bytes, file: str, delimiter: str) -> DataError:
 def _read_large(data: bytes, file: str, delimiter: str) -> Content:
     from optdsl.data.arrow import column_of_text_array
 
-    _, header = next(_records(data, file, delimiter))
-    names = header_names(header, file, 1)
+    names = header_names(_header(data, file, delimiter), file, 1)
     table = _arrow_table(data, file, delimiter, len(names))
 
     def read(position: int) -> Column:
         return column_of_text_array(names[position], table.column(position))
 
     return Content(names, table.num_rows, read, lambda: _lines(data, file, delimiter))
+
+
+def _header(data: bytes, file: str, delimiter: str) -> list[str]:
+    """The cells of the first record, without decoding all of a large file."""
+    head = data[:SMALL]
+    try:
+        text = head[: head.rindex(b"\n")] if len(data) > SMALL else head
+        return next(_records(text, file, delimiter))[1]
+    except (ValueError, DataError, UnicodeDecodeError):
+        _check_encoding(data, file)
+        return next(_records(data, file, delimiter))[1]
 
 
 def _arrow_table(data: bytes, file: str, delimiter: str, width: int) -> pa.Table:
@@ -213,10 +228,13 @@ def _arrow_table(data: bytes, file: str, delimiter: str, width: int) -> pa.Table
             parse_options=arrow_csv.ParseOptions(
                 delimiter=delimiter, newlines_in_values=b'"' in data, invalid_row_handler=on_wrong_width
             ),
-            convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=True, null_values=[""]
+            ),
         )
     except pa.ArrowInvalid as error:
         if not ragged:
+            _check_encoding(data, file)
             list(_records(data, file, delimiter))  # raises what is wrong with the quoting, if that is it
             raise malformed(file, "CSV", str(error)) from None
     if ragged:

@@ -181,7 +181,7 @@ def _read_matrix(path: Path, file: str) -> Content:
     return Content(names, len(matrix), read)
 
 
-# --------------------------------------------------------------------------------- columns as numbers, members
+# ------------------------------------------------------------------------------ columns as numbers, members
 
 
 def numeric(column: Column, table: Table, *, allow_missing: bool = False) -> np.ndarray:
