@@ -1,0 +1,321 @@
+"""From a `.opt` text to its syntax tree, or to all the mistakes in it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from optdsl.errors import Diagnostic, OptSyntaxError, Source, Span
+from optdsl.language import tree
+from optdsl.language.build import TreeBuilder
+from optdsl.language.grammar import Tables, tables
+from optdsl.language.lexer import STATEMENT_WORDS, Tokens, lex
+from optdsl.language.mistakes import Failure, explain, unknown_statement
+
+MAX_MISTAKES = 20
+MAX_LEVELS = 150  # of a tree; later stages walk it by recursion
+LONG_STATEMENT = 300  # tokens; no shorter one can be as deep as MAX_LEVELS
+
+Builder = Callable[[list[Any], int, int], Any]
+
+
+def parse(text: str, name: str = "<text>") -> tree.File:
+    """The syntax tree of a text; `name` is what messages call it.
+
+    Raises OptSyntaxError with every independent mistake that can be told apart (at most 20).
+    """
+    if text.startswith("\ufeff"):
+        text = text[1:]
+    source = Source(name, text)
+    _check_unicode(source)
+    tokens = lex(source)
+    if not tokens.firsts:
+        _raise(tokens.diagnostics or [_nothing(source)])
+    if not tokens.diagnostics:
+        builder = TreeBuilder(tokens)
+        file = _Run(tables(), builder, 0, len(tokens.kinds) - 1).run("file")
+        if not isinstance(file, Failure) and not builder.diagnostics:
+            deep = _too_deep(file, tokens)
+            if deep:
+                _raise(deep)
+            return file  # type: ignore[no-any-return]
+    _raise(_all_mistakes(tokens))
+
+
+def parse_expression(text: str, name: str = "<text>") -> tree.Expr:
+    """The tree of a single expression; raises OptSyntaxError."""
+    tokens = lex(Source(name, text))
+    end = len(tokens.kinds) - 1
+    builder = TreeBuilder(tokens)
+    if tokens.diagnostics or not tokens.firsts:
+        _raise(tokens.diagnostics or [_nothing(tokens.source)])
+    value = _Run(tables(), builder, 0, end - 1).run("expression")
+    if isinstance(value, Failure):
+        _raise([explain(value)])
+    if builder.diagnostics:
+        _raise(builder.diagnostics)
+    return value  # type: ignore[no-any-return]
+
+
+def _raise(diagnostics: list[Diagnostic]) -> Any:
+    ordered = sorted(diagnostics, key=lambda d: (d.span.start, d.span.end) if d.span else (0, 0))
+    raise OptSyntaxError(*ordered[:MAX_MISTAKES])
+
+
+def _nothing(source: Source) -> Diagnostic:
+    return Diagnostic(
+        "nothing-to-solve",
+        "nothing to solve: the file has no statement",
+        source=source,
+        hint="start with a variable and an objective: `var x >= 0`, `minimize x`",
+    )
+
+
+def _check_unicode(source: Source) -> None:
+    try:
+        source.text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        before = source.text[: error.start]
+        line = before.count("\n") + 1
+        column = error.start - (before.rfind("\n") + 1) + 1
+        span = Span(error.start, error.start + 1, line, column, line, column + 1)
+        code_point = f"U+{ord(source.text[error.start]):04X}"
+        raise OptSyntaxError(
+            Diagnostic(
+                "not-unicode",
+                f"the text is not valid Unicode: half a character, {code_point}",
+                span,
+                "save the file as UTF-8",
+                source,
+            )
+        ) from None
+
+
+# ------------------------------------------------------------------------------------------- the parsing loop
+
+
+class _Run:
+    """One LALR parse of the tokens from `first` up to `end`, which counts as the end of the text."""
+
+    def __init__(self, grammar: Tables, builder: TreeBuilder, first: int, end: int) -> None:
+        self.grammar = grammar
+        self.builder = builder
+        self.first = first
+        self.end = end
+
+    def run(self, start: str) -> Any:
+        """What the grammar's rule `start` builds from the tokens, or the Failure that stopped it."""
+        grammar, tokens = self.grammar, self.builder.tokens
+        actions, builds = grammar.actions, _builds(grammar, self.builder)
+        leap = _leaps(grammar)
+        kinds, end, final = tokens.kinds, self.end, grammar.ends[start]
+        index = self.first
+        kind = kinds[index] if index < end else "$END"
+        states = [grammar.starts[start]]
+        values: list[Any] = []
+        firsts: list[int] = []
+        state = states[0]
+        while True:
+            action = actions[state].get(kind)
+            if action is None:
+                return Failure(grammar, tokens, start, self.first, end, index, states)
+            if action >= 0:
+                states.append(action)
+                values.append(index)
+                firsts.append(index)
+                state = action
+                index += 1
+                kind = kinds[index] if index < end else "$END"
+                continue
+            size, origin, build = builds[~action]
+            if size == 1:
+                if build is not None:
+                    values[-1] = build([values[-1]], firsts[-1], index - 1)
+                del states[-1]
+            elif size:
+                parts = values[-size:]
+                del values[-size:], states[-size:]
+                begin = firsts[-size]
+                del firsts[-size:]
+                values.append(build(parts, begin, index - 1))  # type: ignore[misc]
+                firsts.append(begin)
+            else:
+                values.append(build([], index, index - 1))  # type: ignore[misc]
+                firsts.append(index)
+            state = leap(states[-1], origin, kind)
+            states.append(state)
+            if state == final and kind == "$END":
+                return values[-1]
+
+
+@functools.cache
+def _leaps(grammar: Tables) -> Callable[[int, str, str], int]:
+    """The state after a reduction, with all reductions that only hand a value on already done.
+
+    A number in a list is an atom, a postfix, a power, ... up to an expression: eleven steps in one.
+    """
+    memory: dict[tuple[int, str, str], int] = {}
+    actions, gotos, rules = grammar.actions, grammar.gotos, grammar.rules
+
+    def leap(before: int, origin: str, kind: str) -> int:
+        key = (before, origin, kind)
+        state = memory.get(key)
+        if state is None:
+            state = gotos[before][origin]
+            while True:
+                action = actions[state].get(kind)
+                if action is None or action >= 0:
+                    break
+                rule = rules[~action]
+                if not rule.passes or len(rule.symbols) != 1:
+                    break
+                state = gotos[before][rule.origin]
+            memory[key] = state
+        return state
+
+    return leap
+
+
+def _builds(grammar: Tables, builder: TreeBuilder) -> list[tuple[int, str, Builder | None]]:
+    """For each rule its length, what it makes, and the function that makes it (None: hands its value on)."""
+    return [
+        (len(r.symbols), r.origin, _build(r.build, r.kept, r.spliced, r.passes, len(r.symbols), builder))
+        for r in grammar.rules
+    ]
+
+
+def _build(
+    name: str, kept: tuple[int, ...], spliced: tuple[int, ...], passes: bool, size: int, builder: TreeBuilder
+) -> Builder | None:
+    if passes:
+        position = kept[0]
+        return None if size == 1 else lambda parts, first, last: parts[position]
+    method: Builder | None = getattr(builder, name) if name else None
+    whole = len(kept) == size
+
+    def collect(parts: list[Any], first: int, last: int) -> Any:
+        if 0 in spliced:  # a list that grows: extended in place
+            values = parts[0]
+            positions = kept[1:]
+        else:
+            values = []
+            positions = kept
+        for position in positions:
+            if position in spliced:
+                values.extend(parts[position])
+            else:
+                values.append(parts[position])
+        return values if method is None else method(values, first, last)
+
+    if not spliced:
+        if method is None:
+            return collect
+        if whole:
+            return method
+        return lambda parts, first, last: method([parts[position] for position in kept], first, last)
+    return collect
+
+
+# ------------------------------------------------------------------------------------------- many mistakes
+
+
+def _all_mistakes(tokens: Tokens) -> list[Diagnostic]:
+    """Parse statement by statement, and collect what is wrong in each."""
+    found = list(tokens.diagnostics)
+    for first, end, in_block in _statements(tokens, found):
+        if len(found) >= MAX_MISTAKES:
+            break
+        builder = TreeBuilder(tokens)
+        result = _Run(tables(), builder, first, end).run("constraint" if in_block else "statement")
+        reported = any(
+            d.span is not None and tokens.starts[first] <= d.span.start <= tokens.ends[end]
+            for d in tokens.diagnostics
+        )
+        if isinstance(result, Failure):
+            if not reported:  # otherwise most likely a consequence
+                found.append(explain(result))
+        else:
+            found.extend(builder.diagnostics)
+    return found
+
+
+def _statements(tokens: Tokens, found: list[Diagnostic]) -> Iterator[tuple[int, int, bool]]:
+    """The stretches of tokens to parse on their own: first, end, and whether it is a constraint.
+
+    A first word that is no keyword but looks like one is reported here, and read as that keyword.
+    """
+    kinds = tokens.kinds
+    in_block = False
+    lost = False  # after a statement that is not one, until the next keyword
+    for first in tokens.firsts:
+        end = kinds.index("_NL", first)
+        if first in tokens.broken:
+            if kinds[first] in STATEMENT_WORDS:
+                in_block, lost = kinds[first] == "SUBJECT", False
+            continue
+        if kinds[first] not in STATEMENT_WORDS:
+            diagnostic, meant = unknown_statement(tokens, first, end, in_block)
+            if diagnostic is not None and not (lost and meant is None):
+                found.append(diagnostic)
+            if meant == "SUBJECT":
+                in_block, lost = True, False
+                continue
+            if meant is not None:
+                kinds[first] = meant
+                tokens.mark_label(first + 1)
+            elif not in_block:
+                lost = True
+                continue
+        if kinds[first] == "SUBJECT":
+            in_block, lost = True, False
+            if kinds[first + 1] == "TO":
+                first += 2
+                if first == end:
+                    continue
+            else:
+                in_block = False
+                yield first, end, False
+                in_block = True
+                continue
+        elif kinds[first] in STATEMENT_WORDS:
+            in_block, lost = False, False
+        yield first, end, in_block
+
+
+def _too_deep(file: tree.File, tokens: Tokens) -> list[Diagnostic]:
+    """Statements whose tree has too many levels; sums, products and the like of any length count as one level."""
+    if len(tokens.kinds) < LONG_STATEMENT:
+        return []
+    found = []
+    long = {
+        tokens.starts[first]
+        for first, after in zip(tokens.firsts, [*tokens.firsts[1:], len(tokens.kinds)], strict=True)
+        if after - first >= LONG_STATEMENT
+    }
+    for statement in file.statements:
+        parts = statement.constraints if isinstance(statement, tree.SubjectTo) else (statement,)
+        for part in parts:
+            if part.span.start in long and (deep := _deep_part(part)) is not None:
+                message = f"the expression is nested more than {MAX_LEVELS} levels deep here"
+                hint = "name parts of the expression with `let`"
+                found.append(Diagnostic("nested-too-deeply", message, deep, hint, tokens.source))
+    return found
+
+
+def _deep_part(node: Any) -> Span | None:
+    todo: list[tuple[Any, int]] = [(node, 0)]
+    while todo:
+        node, level = todo.pop()
+        if isinstance(node, tuple):
+            todo.extend((part, level) for part in node if not isinstance(part, str))
+        elif isinstance(node, tree.Binary):
+            left_level = level if isinstance(node.left, tree.Binary) and node.op != "^" else level + 1
+            todo.append((node.left, left_level))
+            todo.append((node.right, level + 1))
+        elif is_dataclass(node) and not isinstance(node, (tree.Number, tree.Name, tree.String, Span)):
+            if level > MAX_LEVELS:
+                return node.span  # type: ignore[no-any-return, attr-defined]
+            todo.extend((getattr(node, part.name), level + 1) for part in fields(node) if part.compare)
+    return None
