@@ -17,9 +17,7 @@ Kind = Literal["number", "integer", "text", "boolean", "other"]
 
 # What counts as a number in a text file: Python's own spelling without underscores and without words
 # other than inf. "nan" is left out on purpose: it must not slip in as a number.
-NUMBER = re.compile(
-    r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE
-)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _LEADING_ZERO = re.compile(r"[+-]?0\d+", re.ASCII)
 _LARGEST_INTEGER = 2**63 - 1
@@ -214,9 +212,7 @@ def column_of_cells(name: str, cells: Sequence[Any]) -> Column:
         if max(map(abs, filled)) <= _LARGEST_INTEGER:
             return integer_column(name, np.array(filled, dtype=np.int64), missing)
     if types and types <= {int, float}:
-        return number_column(
-            name, np.array([np.nan if c is None else c for c in cells], dtype=float), missing
-        )
+        return number_column(name, np.array([np.nan if c is None else c for c in cells], dtype=float), missing)
     codes, categories = encode([None if cell is None else spelled(cell) for cell in cells])
     if types == {bool}:
         return coded_column(name, codes, categories, "boolean")

@@ -36,7 +36,7 @@ def header_names(cells: Sequence[str], file: str, line: int | None = None) -> tu
             repeated.append(
                 Diagnostic(
                     "duplicate-column",
-                    f"the file has two columns named {name} (columns {seen[name]} and {position})",
+                    f"two columns have the name {name}: columns {seen[name]} and {position}",
                     hint="give one of them another name in the header",
                     place=DataPlace(file, line, name),
                 )
@@ -77,9 +77,7 @@ def find_file(path: str, folder: Path) -> Path:
         )
     if exists:
         raise DataError(Diagnostic("not-a-file", f"{path} is a device or a pipe, not a file with data"))
-    raise DataError(
-        Diagnostic("missing-file", f"there is no file {path}", hint=_instead(path, found, folder))
-    )
+    raise DataError(Diagnostic("missing-file", f"there is no file {path}", hint=_instead(path, found, folder)))
 
 
 def _instead(path: str, found: Path, folder: Path) -> str:

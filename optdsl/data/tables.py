@@ -134,7 +134,7 @@ def open_sql(query: str, database: str | None, *, folder: Path, name: str) -> Ta
     """
     from optdsl.data.queries import run_query
 
-    return Table(name, database or "the query", run_query(query, database, folder))
+    return Table(name, f"query of {name}", run_query(query, database, folder, name))
 
 
 def read_array(path: str, *, folder: Path) -> np.ndarray:
@@ -147,9 +147,7 @@ def _load_array(found: Path, path: str) -> np.ndarray:
         array = np.load(found, allow_pickle=False)
     except (ValueError, EOFError) as error:
         if "allow_pickle" in str(error) and _starts_like_array(found):
-            raise malformed(
-                path, "NumPy", "it holds Python objects, and only plain numbers are read"
-            ) from None
+            raise malformed(path, "NumPy", "it holds Python objects, and only plain numbers are read") from None
         raise malformed(path, "NumPy", "it does not hold one array of numbers") from None
     except OSError as error:
         raise unreadable(path, error) from None
@@ -218,9 +216,7 @@ def _values(column: Column) -> tuple[np.ndarray, np.ndarray]:
     if column.kind == "other":
         good[:] = False
     # "nan" is spelled like a number that is none: it gets the message about NaN.
-    spelled_nan = np.fromiter(
-        (text.lower() in ("nan", "-nan", "+nan") for text in texts), dtype=bool, count=len(texts)
-    )
+    spelled_nan = np.fromiter((text.lower() in ("nan", "-nan", "+nan") for text in texts), dtype=bool, count=len(texts))
     bad = np.append(~good & ~spelled_nan, False)
     return np.append(numbers, np.nan)[column.values], bad[column.values]
 
@@ -264,10 +260,12 @@ def _nan(column: Column, table: Table, nan: np.ndarray) -> Diagnostic:
 def _empty(column: Column, table: Table, missing: np.ndarray) -> Diagnostic:
     first, count = int(missing.argmax()), int(missing.sum())
     cells = "1 cell of column" if count == 1 else f"{count} cells of column"
+    is_sheet = table.file.lower().endswith((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"))
+    failed = " (a formula that failed, such as #DIV/0!, counts as empty)" if is_sheet else ""
     return Diagnostic(
         "empty-cell",
         f"{cells} {column.name} {'is' if count == 1 else 'are'} empty",
-        hint="fill in the cell, or leave the row out",
+        hint=f"fill in the cell, or leave the row out{failed}",
         place=table.place(first, column.name),
     )
 
@@ -283,11 +281,7 @@ def members(column: Column, table: Table) -> Column:
         mistakes.append(_empty(column, table, column.missing))
     if column.kind == "number":
         present = np.ones(len(column), dtype=bool) if column.missing is None else ~column.missing
-        whole = (
-            np.isfinite(column.values)
-            & (column.values == np.rint(column.values))
-            & (np.abs(column.values) < 2**53)
-        )
+        whole = np.isfinite(column.values) & (column.values == np.rint(column.values)) & (np.abs(column.values) < 2**53)
         bad = present & ~whole
         if bad.any():
             mistakes.append(_not_members(column, table, bad))
@@ -305,8 +299,7 @@ def _not_members(column: Column, table: Table, bad: np.ndarray) -> Diagnostic:
         message = f"1 cell of column {column.name} cannot be a member of a set: {value} is not an integer"
     else:
         message = (
-            f"{count} cells of column {column.name} cannot be members of a set:"
-            f" the first, {value}, is not an integer"
+            f"{count} cells of column {column.name} cannot be members of a set: the first, {value}, is not an integer"
         )
     return Diagnostic(
         "not-a-member",
