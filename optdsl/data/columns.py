@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -34,7 +35,8 @@ class Column:
     boolean     as text: the categories are the spellings          as text
     other       as text: dates and times in ISO form               as text
 
-    `missing` is a mask of the empty cells, None when no cell is empty.
+    `missing` is a mask of the empty cells, None when no cell is empty. Labels that come from Python may mix
+    texts and integers: then the categories hold both.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Column:
         if self.missing is not None and self.missing[row]:
             return None
         if self.categories is not None:
-            return str(self.categories[self.values[row]])
+            return self.categories[self.values[row]]  # type: ignore[no-any-return]
         return self.values[row].item()  # type: ignore[no-any-return]
 
     def objects(self) -> np.ndarray:
@@ -147,6 +149,11 @@ def encode(values: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
     numbering[None] = -1
     codes = np.fromiter(map(numbering.__getitem__, values), dtype=np.int32, count=len(values))
     return codes, strings(list(distinct))  # type: ignore[arg-type]
+
+
+def transpose(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Rows of equal length as `width` columns (for a million rows much faster than `zip(*rows)`)."""
+    return [list(map(itemgetter(position), rows)) for position in range(width)]
 
 
 def parse_numbers(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

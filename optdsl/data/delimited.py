@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optdsl.data.columns import Column, column_of_texts, encode
+from optdsl.data.columns import Column, column_of_texts, encode, transpose
 from optdsl.data.content import Content, header_names, malformed, unreadable
 from optdsl.errors import DataError, DataPlace, Diagnostic
 
@@ -154,7 +154,7 @@ def _read_small(data: bytes, file: str, delimiter: str) -> Content:
     if set(map(len, rows)) - {len(header)}:
         raise _ragged(data, file, delimiter)
     names = header_names(header, file, 1)
-    cells = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    cells = transpose(rows, len(names))
 
     def read(position: int) -> Column:
         trimmed = [cell.strip(" \t") or None for cell in cells[position]]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from optdsl.data.columns import transpose
 from optdsl.data.content import Content, find_file, header_names, malformed
 from optdsl.errors import DataError, Diagnostic
 
@@ -272,6 +273,5 @@ def _run_sqlite(query: str, path: Path, head: bytes, table: str) -> Content:
         connection.close()
     if not names:
         raise _not_a_select(table)
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     source = f"query of {table}"
-    return content_of_cells(header_names(names, source), columns, source)
+    return content_of_cells(header_names(names, source), transpose(rows, len(names)), source)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from optdsl.data.columns import Column, column_of_cells, spelled
+from optdsl.data.columns import Column, column_of_cells, spelled, transpose
 from optdsl.data.content import Content, header_names, malformed, unreadable, unusable
 from optdsl.errors import DataError, DataPlace, Diagnostic
 
@@ -150,8 +150,7 @@ def read_spreadsheet(path: Path, file: str) -> Content:
                 place=DataPlace(file),
             )
         )
-    columns = list(zip(*filled, strict=True))
-    columns = [column for column in columns if _is_filled(column)]
+    columns = [column for column in transpose(filled, len(filled[0])) if _is_filled(column)]
     names = header_names([spelled(column[0]) for column in columns], file, int(lines[0]))
     return content_of_cells(names, [column[1:] for column in columns], file, lines[1:])
 
