@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optdsl.data.columns import Column, coded_column, integer_column, number_column, spelled, strings
-from optdsl.data.forms import DenseValue, FrameValue, ListValue, MappingValue, Supplied, check_complete
+from optdsl.data.forms import DenseValue, FrameValue, ListValue, MappingValue, Supplied, as_labels, check_complete
 
 
 def from_frame(name: str, value: Any) -> Supplied | None:

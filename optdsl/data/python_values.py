@@ -92,7 +92,7 @@ def _from_mapping(name: str, mapping: Mapping[Any, Any]) -> Supplied:
     return MappingValue(keys, values)
 
 
-def _entries(name: str, mapping: Mapping[Any, Any]) -> tuple[list[Sequence[Any]], list[Any]]:
+def _entries(name: str, mapping: Mapping[Any, Any]) -> tuple[list[list[Any]], list[Any]]:
     """The parts of the keys, one sequence for each position, and the values; nested dicts add positions."""
     keys, entries = list(mapping), list(mapping.values())
     nested = sum(isinstance(entry, Mapping) for entry in entries)
@@ -114,7 +114,7 @@ def _entries(name: str, mapping: Mapping[Any, Any]) -> tuple[list[Sequence[Any]]
     return [*outer_parts, *inner_parts], list(chain.from_iterable(values for _, values in filled))
 
 
-def _key_parts(name: str, keys: list[Any]) -> list[Sequence[Any]]:
+def _key_parts(name: str, keys: list[Any]) -> list[list[Any]]:
     """Tuple keys by position; other keys as the only position."""
     types = {*map(type, keys)}
     if tuple not in types:
