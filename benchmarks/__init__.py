@@ -1,0 +1,1 @@
+"""Speed and memory of optdsl beside its peers: `python -m benchmarks`."""

@@ -1,0 +1,65 @@
+"""The cases of the speed table: what is measured, with which tools, and what is asked of optdsl."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OPTDSL = ("optdsl_indexed", "optdsl_array")
+PEERS = ("cvxpy_vectorized", "cvxpy_coo", "linopy_labelled")
+
+
+@dataclass(frozen=True)
+class Case:
+    """`work` is a function of `benchmarks.measure`, or `process`: then the commands of `PROCESSES` are timed whole."""
+
+    name: str
+    title: str
+    work: str
+    tools: tuple[str, ...]
+    sizes: tuple[int, ...]
+    repeat: int = 5
+
+
+CASES = (
+    Case(
+        "build",
+        "Transportation LP: from text and arrays in memory until HiGHS holds the model",
+        "build",
+        ("highspy_arrays", *PEERS, *OPTDSL),
+        (10_000, 100_000, 1_000_000),
+        9,
+    ),
+    Case(
+        "parquet",
+        "The same from Parquet files with text keys, rows in random order",
+        "parquet",
+        (*PEERS, *OPTDSL),
+        (10_000, 100_000, 1_000_000),
+    ),
+    Case(
+        "elaborate",
+        "Parse and elaborate a five-statement model; the size is the number of rows of its data",
+        "elaborate",
+        ("optdsl_statements",),
+        (100, 1_000_000),
+    ),
+    Case("process", "A tiny LP (3 variables, 3 constraints), the whole process", "process", (), (3,), 9),
+    Case(
+        "resolve",
+        "Re-solve with a new right-hand side, 100 times: seconds per solve after the first",
+        "resolve",
+        ("highspy_arrays", "cvxpy_vectorized", "linopy_labelled", "optdsl_indexed"),
+        (100_000,),
+        3,
+    ),
+)
+
+RESOLVES = 100
+
+# {python} and {bin} are the running interpreter and its folder.
+PROCESSES = {
+    "highspy_script": ("{python}", "benchmarks/tiny/diet_highspy.py"),
+    "cvxpy_script": ("{python}", "benchmarks/tiny/diet_cvxpy.py"),
+    "linopy_script": ("{python}", "benchmarks/tiny/diet_linopy.py"),
+    "optdsl_solve": ("{bin}/optdsl", "solve", "benchmarks/tiny/diet.opt"),
+}

@@ -1,0 +1,116 @@
+"""One measurement in a process of its own: `python -m benchmarks.measure WORK TOOL SIZE [FOLDER]` prints a JSON line.
+
+Modules are imported and a small model is built before the clock starts: what is timed is the work, not imports
+(those are in the whole-process case). `peak_mib` is the process's largest resident memory, imports included.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+from benchmarks.instance import Instance, transportation, write_parquet
+
+SMALL = 100
+
+
+def main(work: str, tool: str, size: int, folder: str | None = None) -> None:
+    module = importlib.import_module(f"benchmarks.tools.{tool}")
+    started = {"build": build, "parquet": parquet, "resolve": resolve, "elaborate": elaborate}[work]
+    answer = started(module, size, folder)
+    answer["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(answer))
+
+
+def build(module: ModuleType, size: int, _: str | None) -> dict:
+    instance = transportation(size)
+    check = solved(module.build(transportation(SMALL)))
+    with Clock() as clock:
+        highs = module.build(instance)
+    must_hold(highs, instance)
+    return {**clock.read(), "check": check}
+
+
+def parquet(module: ModuleType, size: int, folder: str | None) -> dict:
+    assert folder is not None
+    small = Path(folder) / "small"
+    if not small.exists():
+        small.mkdir()
+        write_parquet(transportation(SMALL), small)
+    check = solved(module.build_parquet(small))
+    with Clock() as clock:
+        highs = module.build_parquet(Path(folder))
+    must_hold(highs, transportation(size))
+    return {**clock.read(), "check": check}
+
+
+def resolve(module: ModuleType, size: int, rounds: str | None) -> dict:
+    """Seconds per solve after the first: the first one builds the model and finds a first basis."""
+    small = transportation(SMALL)
+    module.resolve(small, [small.demand])
+    instance = transportation(size)
+    scenarios = [instance.scenario(k) for k in range(int(rounds or 10) + 1)]
+    with Clock() as first:
+        module.resolve(instance, scenarios[:1])
+    gc.collect()
+    with Clock() as clock:
+        objectives = module.resolve(instance, scenarios)
+    count = len(scenarios) - 1
+    return {
+        "wall": (clock.wall - first.wall) / count,
+        "cpu": (clock.cpu - first.cpu) / count,
+        "first": first.wall,
+        "check": round(sum(objectives), 3),
+    }
+
+
+def elaborate(module: ModuleType, size: int, _: str | None) -> dict:
+    """Best of several within one process: the work takes milliseconds."""
+    work = module.elaboration(size)
+    work()
+    seconds = []
+    for _round in range(9):
+        with Clock() as clock:
+            work()
+        seconds.append(clock)
+    best = min(seconds, key=lambda c: c.wall)
+    return best.read()
+
+
+class Clock:
+    """Wall and processor seconds of a `with` block."""
+
+    def __enter__(self) -> Clock:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall, self.cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+
+    def read(self) -> dict:
+        return {"wall": self.wall, "cpu": self.cpu}
+
+
+def must_hold(highs, instance: Instance) -> None:
+    """HiGHS holds the whole model: every variable, every row, two entries per variable."""
+    held = (highs.getNumCol(), highs.getNumRow(), highs.getNumNz())
+    expected = (instance.variables, sum(instance.cost.shape), 2 * instance.variables)
+    if held != expected:
+        raise SystemExit(f"HiGHS holds {held} columns, rows, entries; expected {expected}")
+
+
+def solved(highs) -> float:
+    """The optimum of what HiGHS holds; the runner compares it between tools."""
+    highs.run()
+    return round(highs.getInfo().objective_function_value, 6)
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    main(arguments[0], arguments[1], int(float(arguments[2])), *arguments[3:4])
