@@ -6,6 +6,7 @@ as one `OptError`; `optdsl.cli` and `str(error)` draw them with the same functio
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 
@@ -130,17 +131,36 @@ def render(diagnostic: Diagnostic) -> str:
     return "\n".join(lines)
 
 
+WIDEST_QUOTE = 120  # characters of a line that a message shows
+
+
 def _quote(span: Span, source: Source) -> list[str]:
-    text_lines = source.text.splitlines() or [""]
-    if span.line > len(text_lines):
-        return []
-    text = text_lines[span.line - 1]
-    last = span.end_column if span.end_line == span.line else len(text) + 1
-    lead = "".join("\t" if c == "\t" else " " for c in text[: span.column - 1])
-    carets = "^" * max(1, last - span.column)
+    """The line on which the span begins, with carets below; of a long line the part around them."""
+    line_start = span.start - (span.column - 1)
+    line_end = next((i for i in range(span.start, len(source.text)) if source.text[i] in "\r\n"), len(source.text))
+    text = source.text[line_start:line_end]
+    first = span.column - 1
+    last = span.end_column - 1 if span.end_line == span.line else len(text)
+    last = max(first + 1, min(last, len(text)))
+    before = after = ""
+    if len(text) > WIDEST_QUOTE:
+        left = max(0, first - WIDEST_QUOTE // 3)
+        right = min(len(text), left + WIDEST_QUOTE)
+        before, after = "..." if left else "", "..." if right < len(text) else ""
+        text, first, last = text[left:right], first - left, min(last, right) - left
+    lead = " " * len(before) + "".join("\t" if c == "\t" else " " * _width(c) for c in text[:first])
+    carets = "^" * max(1, sum(map(_width, text[first:last])))
     gutter = str(span.line)
     blank = " " * len(gutter)
-    return [f" {blank} |", f" {gutter} | {text}", f" {blank} | {lead}{carets}"]
+    shown = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
+    return [f" {blank} |", f" {gutter} | {before}{shown}{after}", f" {blank} | {lead}{carets}"]
+
+
+def _width(character: str) -> int:
+    """How many columns of a terminal a character takes."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def closest(word: str, known: list[str] | tuple[str, ...]) -> str | None:

@@ -13,9 +13,11 @@ from typing import Any
 
 from optdsl.errors import Diagnostic, Span
 from optdsl.language import tree
+from optdsl.language.grammar import tables
 from optdsl.language.lexer import Tokens
 
-OPERATOR_SPELLINGS = {"**": "^", "==": "="}
+SYNONYMS = {"**": "^", "==": "="}
+REDUCTIONS = frozenset({"sum", "prod", "mean", "max", "min", "norm1", "norm2", "norminf", "logsumexp"})
 RELATIONS = frozenset({"=", "<=", ">=", ">>", "<<"})
 LONGEST_INTEGER = 300  # digits; a longer one is read as a float, and refused when it overflows
 ESCAPE = re.compile(r"\\([\\\"'])")
@@ -28,6 +30,7 @@ class TreeBuilder:
         self.tokens = tokens
         self.span = tokens.span
         self.text = tokens.text
+        self.operators = {kind: SYNONYMS.get(text, text) for text, kind in tables().literals.items()}
         self.diagnostics: list[Diagnostic] = []
 
     def report(self, code: str, message: str, span: Span, hint: str) -> None:
@@ -119,9 +122,7 @@ class TreeBuilder:
                 domain = part
             elif isinstance(part, (tree.FromTable, tree.FromColumns, tree.FromFile)):
                 source = part
-            elif isinstance(
-                part, (tree.Bound, tree.Interval, tree.MemberOf, tree.Flag, tree.Init, tree.Default)
-            ):
+            elif isinstance(part, (tree.Bound, tree.Interval, tree.MemberOf, tree.Flag, tree.Init, tree.Default)):
                 attributes.append(part)
             else:
                 value = part
@@ -229,13 +230,13 @@ class TreeBuilder:
                     "not-a-constraint",
                     f"`{op}` cannot be a constraint",
                     span,
-                    hint="membership is a condition: write bounds, or declare the variable `integer` or `in [low, high]`",
+                    hint="membership is a condition: write bounds, or declare the variable `in [low, high]`",
                 )
 
     # ------------------------------------------------------------------------------- attributes, sources
 
     def bound(self, parts: list[Any], first: int, last: int) -> tree.Bound:
-        return tree.Bound(self.text(parts[0]), parts[1], span=self.span(first, last))
+        return tree.Bound(self.operators[self.tokens.kinds[parts[0]]], parts[1], span=self.span(first, last))
 
     def within(self, parts: list[Any], first: int, last: int) -> tree.Interval | tree.MemberOf:
         (values,) = parts
@@ -263,9 +264,7 @@ class TreeBuilder:
 
     def from_rows(self, parts: list[Any], first: int, last: int) -> tree.FromTable:
         (table,) = parts
-        return tree.FromTable(
-            self.text(table), None, table_span=self.span(table, table), span=self.span(first, last)
-        )
+        return tree.FromTable(self.text(table), None, table_span=self.span(table, table), span=self.span(first, last))
 
     def from_columns(self, parts: list[Any], first: int, last: int) -> tree.FromTable | tree.FromColumns:
         table, columns = parts
@@ -336,27 +335,29 @@ class TreeBuilder:
     # --------------------------------------------------------------------------------------- expressions
 
     def if_else(self, parts: list[Any], first: int, last: int) -> tree.IfElse:
-        return tree.IfElse(*parts, span=self.span(first, last))
+        then, condition, otherwise = parts
+        return tree.IfElse(then, condition, otherwise, span=self.span(first, last))
 
     def binary(self, parts: list[Any], first: int, last: int) -> tree.Binary:
         left, operator, right = parts
-        op = self.text(operator)
-        return tree.Binary(OPERATOR_SPELLINGS.get(op, op), left, right, span=self.span(first, last))
+        op = self.operators[self.tokens.kinds[operator]]
+        return tree.Binary(op, left, right, span=self.span(first, last))
 
     def unary(self, parts: list[Any], first: int, last: int) -> tree.Unary:
-        return tree.Unary(self.text(parts[0]), parts[1], span=self.span(first, last))
+        return tree.Unary(self.operators[self.tokens.kinds[parts[0]]], parts[1], span=self.span(first, last))
 
     def compare(self, parts: list[Any], first: int, last: int) -> tree.Compare:
         operators = parts[1::2]
         return tree.Compare(
             tuple(parts[0::2]),
-            tuple(OPERATOR_SPELLINGS.get(op, op) for op in map(self.text, operators)),
+            tuple(self.operators[self.tokens.kinds[operator]] for operator in operators),
             tuple(self.span(operator, operator) for operator in operators),
             span=self.span(first, last),
         )
 
     def range(self, parts: list[Any], first: int, last: int) -> tree.RangeExpr:
-        return tree.RangeExpr(*parts, span=self.span(first, last))
+        low, high, *step = parts
+        return tree.RangeExpr(low, high, step[0] if step else None, span=self.span(first, last))
 
     def name(self, parts: list[Any], first: int, last: int) -> tree.Name:
         return tree.Name(self.text(first), span=self.span(first, last))
@@ -412,6 +413,13 @@ class TreeBuilder:
                     argument.span,
                     hint=f"move it before `{keywords[0].name} = ...`",
                 )
+        if self.text(name) in REDUCTIONS and len(values) > 1 and any(_is_membership(value) for value in values):
+            self.report(
+                "foreign-iteration",
+                f"`{self.text(name)}` iterates with `for`, not with a comma",
+                self.span(first, last),
+                hint=f"write `{self.text(name)}(x[i] for i in I)`",
+            )
         return tree.Call(
             self.text(name),
             tuple(values),
@@ -437,23 +445,44 @@ class TreeBuilder:
         return tree.ArrayLiteral(tuple(parts), span=self.span(first, last))
 
     def comprehension(self, parts: list[Any], first: int, last: int) -> tree.Comprehension:
-        return tree.Comprehension(*parts, span=self.span(first, last))
+        body, domain = parts
+        return tree.Comprehension(body, domain, span=self.span(first, last))
 
     def set_literal(self, parts: list[Any], first: int, last: int) -> tree.SetLiteral | tree.SetBuilder:
         span = self.span(first, last)
         element = parts[0] if len(parts) == 1 else None
-        bare = element is not None and element.span.start == self.tokens.starts[first + 1]
-        if bare and isinstance(element, tree.Compare) and element.ops == ("in",):
-            return self.filtered(element, None, span)
+        if isinstance(element, tree.Compare) and element.span.start == self.tokens.starts[first + 1]:  # no brackets
+            if element.ops == ("in",):
+                return self.filtered(element, None, span)
+            source = element.operands[1]
+            if element.ops[0] == "in" and isinstance(source, tree.Binary) and source.op == "|":
+                self.foreign_condition("|", span)
         return tree.SetLiteral(tuple(parts), span=span)
 
     def dict_literal(self, parts: list[Any], first: int, last: int) -> tree.DictLiteral:
-        return tree.DictLiteral(
-            tuple(zip(parts[0::2], parts[1::2], strict=True)), span=self.span(first, last)
-        )
+        span = self.span(first, last)
+        if _is_membership(parts[0]) and len(parts) == 2:
+            self.foreign_condition(":", span)
+        elif _is_membership(parts[-1]):
+            self.report(
+                "foreign-iteration",
+                "`:` does not start an iteration in a set",
+                span,
+                hint="write `for`, as in `{i^2 for i in I}`",
+            )
+        return tree.DictLiteral(tuple(zip(parts[0::2], parts[1::2], strict=True)), span=span)
+
+    def foreign_condition(self, sign: str, span: Span) -> None:
+        hint = "write `if`, as in `{i in I if i > 1}`"
+        self.report("foreign-condition", f"`{sign}` does not start a condition in a set", span, hint=hint)
 
     def filtered_set(self, parts: list[Any], first: int, last: int) -> tree.SetBuilder:
         return self.filtered(parts[0], parts[1], self.span(first, last))
 
     def built_set(self, parts: list[Any], first: int, last: int) -> tree.SetBuilder:
-        return tree.SetBuilder(*parts, span=self.span(first, last))
+        element, domain = parts
+        return tree.SetBuilder(element, domain, span=self.span(first, last))
+
+
+def _is_membership(value: Any) -> bool:
+    return isinstance(value, tree.Compare) and value.ops == ("in",)

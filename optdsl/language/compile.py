@@ -46,9 +46,7 @@ def compile_record(grammar: str) -> dict[str, Any]:
     return {
         "digest": digest(grammar),
         "literals": {t.pattern.value: t.name for t in lark.terminals if isinstance(t.pattern, PatternStr)},
-        "patterns": {
-            t.name: t.pattern.value for t in lark.terminals if not isinstance(t.pattern, PatternStr)
-        },
+        "patterns": {t.name: t.pattern.value for t in lark.terminals if not isinstance(t.pattern, PatternStr)},
         "starts": {start: number[table.start_states[start]] for start in STARTS},
         "ends": {start: number[table.end_states[start]] for start in STARTS},
         "rules": [_rule_record(rule) for rule in rules],

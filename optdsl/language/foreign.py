@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+NO_OPERATOR = "is not an operator of this language"
+
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
@@ -16,13 +18,11 @@ class Foreign:
 
 
 def _operator(kind: str, plain: str) -> Foreign:
-    return Foreign((kind,), "is not an operator of this language", f"write `{plain}`")
+    return Foreign((kind,), NO_OPERATOR, f"write `{plain}`")
 
 
 def _elementwise(kind: str, plain: str) -> Foreign:
-    return Foreign(
-        (kind,), "is not an operator of this language", f"write `{plain}`: it already works entry by entry"
-    )
+    return Foreign((kind,), NO_OPERATOR, f"write `{plain}`: it already works entry by entry")
 
 
 # Operators are matched longest first, together with those of the grammar.
@@ -57,18 +57,18 @@ FOREIGN_SPELLINGS: Mapping[str, Foreign] = {
     "¬": _operator("NOT", "not"),
     "&&": _operator("AND", "and"),
     "||": _operator("OR", "or"),
-    "!": _operator("NOT", "not"),
+    "!": Foreign(("NOT",), NO_OPERATOR, "write `not`; a factorial is `prod(k for k in 1..n)`"),
     "∞": _operator("NUMBER", "inf"),
     ".*": _elementwise("STAR", "*"),
     "./": _elementwise("SLASH", "/"),
     ".^": _elementwise("CIRCUMFLEX", "^"),
     "...": _operator("TO_RANGE", ".."),
     "…": _operator("TO_RANGE", ".."),
-    "//": Foreign(("SLASH",), "is not an operator of this language", "write `div(a, b)` to divide and round down; comments start with `#`"),
-    "%": Foreign(("STAR",), "is not an operator of this language", "write `mod(a, b)` for the remainder"),
+    "//": Foreign(("SLASH",), NO_OPERATOR, "write `div(a, b)` to divide and round down; comments start with `#`"),
+    "%": Foreign(("STAR",), NO_OPERATOR, "write `mod(a, b)` for the remainder"),
     "+=": _operator("PLUS", "+"),
-    "?": Foreign(("IF",), "is not an operator of this language", "write `a if condition else b`"),
+    "?": Foreign(("IF",), NO_OPERATOR, "write `a if condition else b`"),
     "\\": Foreign((), "has no meaning here", "a line that ends in an operator, a comma or a colon goes on by itself"),
     "∑": Foreign(("NAME",), "is not a function here", "write `sum(x[i] for i in I)`"),
-    "∀": Foreign(("FOR",), "is not a word of this language", "write the indices after the constraint's name: `limit[i in I]: x[i] <= 1`"),
+    "∀": Foreign(("FOR",), NO_OPERATOR, "write the indices after the name: `limit[i in I]: x[i] <= 1`"),
 }  # fmt: skip

@@ -16,17 +16,16 @@ from optdsl.language.foreign import FOREIGN_SPELLINGS, Foreign
 from optdsl.language.grammar import Tables, tables
 from optdsl.language.tree import Comment
 
-STATEMENT_WORDS = frozenset(
-    {"SET", "PARAM", "VAR", "LET", "TABLE", "MINIMIZE", "MAXIMIZE", "SUBJECT", "SHOW", "SOLVE"}
-)
+STATEMENT_WORDS = frozenset({"SET", "PARAM", "VAR", "LET", "TABLE", "MINIMIZE", "MAXIMIZE", "SUBJECT", "SHOW", "SOLVE"})
 OPENERS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 CLOSERS = {closer: opener for opener, closer in OPENERS.items()}
 
 # A line that ends in one of these goes on in the next; one that starts with one of these is a mistake.
 BINARY_OPERATORS = frozenset(
     {
-        "PLUS", "MINUS", "STAR", "SLASH", "AT", "CIRCUMFLEX", "POWER", "VBAR", "AMPERSAND", "LESSTHAN", "LE", "MORETHAN",
-        "GE", "EQUAL", "EQUAL_EQUAL", "UNEQUAL", "MATRIX_GE", "MATRIX_LE", "TO_RANGE", "AND", "OR", "IN", "BY", "IF", "ELSE",
+        "PLUS", "MINUS", "STAR", "SLASH", "AT", "CIRCUMFLEX", "POWER", "VBAR", "AMPERSAND", "TO_RANGE", "BY", "IN",
+        "LESSTHAN", "LE", "MORETHAN", "GE", "EQUAL", "EQUAL_EQUAL", "UNEQUAL", "MATRIX_GE", "MATRIX_LE", "AND", "OR",
+        "IF", "ELSE",
     }
 )  # fmt: skip
 CONTINUES = BINARY_OPERATORS | {"COMMA", "COLON", "NOT"}
@@ -63,9 +62,7 @@ class Tokens:
         start, end = self.starts[first], self.ends[last]
         line, end_line = self.lines[first], self.lines[last]
         line_starts = self.line_starts
-        return Span(
-            start, end, line, start - line_starts[line] + 1, end_line, end - line_starts[end_line] + 1
-        )
+        return Span(start, end, line, start - line_starts[line] + 1, end_line, end - line_starts[end_line] + 1)
 
     def mark_label(self, index: int) -> None:
         """Make the name at `index` a label if `:` or `[...]:` follows."""
@@ -125,7 +122,7 @@ class _Lexer:
         self.brackets: list[_Bracket] = []
         self.line = 1
         self.line_has_tokens = False
-        self.too_deep = False
+        self.continued: set[int] = set()  # statements already told that a line starts with an operator
 
     # ------------------------------------------------------------------------------------------- the loop
 
@@ -151,7 +148,7 @@ class _Lexer:
                 if operator in literals:
                     self.operator(literals[operator], found.start(group), position)
                 else:
-                    self.foreign(FOREIGN_SPELLINGS[operator], found.start(group), position)
+                    position = self.foreign(FOREIGN_SPELLINGS[operator], found.start(group), position)
             elif group == "number":
                 start = found.start(group)
                 attribute = kinds and kinds[-1] == "DOT" and text[start].isalpha()
@@ -192,15 +189,18 @@ class _Lexer:
         elif kind in BINARY_OPERATORS or kind in ("COMMA", "COLON"):
             if self.brackets or len(tokens.kinds) > tokens.firsts[-1]:
                 return
-            operator = self.source.text[start:end]
-            self.report(
-                "line-starts-with-operator",
-                f"a line cannot start with `{operator}`: the statement before it has already ended",
-                start,
-                end,
-                hint=f"end the line before with `{operator}`, or put round brackets around the whole expression",
-            )
+            if not tokens.kinds or tokens.firsts[-2] not in self.continued:
+                operator = self.source.text[start:end]
+                before = ": the statement before it has already ended" if tokens.kinds else ""
+                self.report(
+                    "line-starts-with-operator",
+                    f"a line cannot start with `{operator}`{before}",
+                    start,
+                    end,
+                    hint=f"end the line before with `{operator}`, or put round brackets around the whole expression",
+                )
             if tokens.kinds:  # read on as if it were one statement
+                self.continued.add(tokens.firsts[-2])
                 del tokens.kinds[-1], tokens.starts[-1], tokens.ends[-1], tokens.lines[-1], tokens.firsts[-1]
 
     def newline(self, start: int, end: int) -> None:
@@ -292,7 +292,7 @@ class _Lexer:
                 opens = self.brackets[-1].token == index - 1
                 if self.tokens.kinds[index] == "NAME" and (opens or before == "COMMA"):
                     self.brackets[-1].arguments.append(index)
-        else:
+        elif kind != "DOT" or not self.such_that(start):
             self.add(kind, start, end)
 
     def close(self, kind: str) -> None:
@@ -329,16 +329,12 @@ class _Lexer:
 
     # ----------------------------------------------------------------------------------------- mistakes
 
-    def report(
-        self, code: str, message: str, start: int, end: int, hint: str, notes: tuple[str, ...] = ()
-    ) -> None:
+    def report(self, code: str, message: str, start: int, end: int, hint: str, notes: tuple[str, ...] = ()) -> None:
         line_start = self.tokens.line_starts[self.line]
         span = Span(start, end, self.line, start - line_start + 1, self.line, end - line_start + 1)
         self.tokens.diagnostics.append(Diagnostic(code, message, span, hint, self.source, notes=notes))
 
-    def bracket_mistake(
-        self, code: str, message: str, token: int, hint: str, notes: tuple[str, ...] = ()
-    ) -> None:
+    def bracket_mistake(self, code: str, message: str, token: int, hint: str, notes: tuple[str, ...] = ()) -> None:
         """Report a bracket, once per statement, and leave the statement out of the parse."""
         tokens = self.tokens
         if tokens.firsts[-1] not in tokens.broken:
@@ -377,17 +373,29 @@ class _Lexer:
         )
 
     def transposed(self, start: int) -> None:
-        self.report(
-            "wrong-operator", "`'` does not transpose here", start, start + 1, hint="write `.T`, as in `A.T`"
-        )
+        self.report("wrong-operator", "`'` does not transpose here", start, start + 1, hint="write `.T`, as in `A.T`")
 
-    def foreign(self, foreign: Foreign, start: int, end: int) -> None:
-        """Report a spelling of another language and add the tokens that it means."""
+    def foreign(self, foreign: Foreign, start: int, end: int) -> int:
+        """Report a spelling of another language and add the tokens that it means; the offset where to go on."""
         text = self.source.text[start:end]
+        if text == "//" and not self.line_has_tokens:
+            return self.slashes(start)
         message = f"`{text}` {foreign.fault}"
         self.report("wrong-operator", message, start, end, hint=foreign.hint)
         for kind in foreign.kinds:
             self.operator(kind, start, end)
+        line_end = re.compile(r"[^\S\r\n]*(?:\r\n|\r|\n)").match(self.source.text, end)
+        if text == "\\" and line_end:  # meant to go on in the next line: so it is read
+            self.line += 1
+            self.tokens.line_starts.append(line_end.end())
+            return line_end.end()
+        return end
+
+    def slashes(self, start: int) -> int:
+        """Skip a comment in the manner of C."""
+        end = re.compile(r"[^\r\n]*").match(self.source.text, start).end()  # type: ignore[union-attr]
+        self.report("wrong-comment", "`//` does not start a comment", start, start + 2, hint="comments start with `#`")
+        return end
 
     def other(self, start: int) -> int:
         """Deal with what is no token at all; the offset where to go on."""
@@ -423,6 +431,20 @@ class _Lexer:
             start += 1
         return start + 1
 
+    def such_that(self, dot: int) -> bool:
+        """Read `s.t.`, of which the first three tokens are there, as `subject to`."""
+        tokens = self.tokens
+        first = len(tokens.kinds) - 3
+        if first != tokens.firsts[-1] or self.source.text[tokens.starts[first] : dot].lower() != "s.t":
+            return False
+        start = tokens.starts[first]
+        self.report("unknown-statement", "`s.t.` is not a keyword", start, dot + 1, hint="write `subject to`")
+        for column in (tokens.kinds, tokens.starts, tokens.ends, tokens.lines):
+            del column[first:]
+        self.add("SUBJECT", start, dot + 1)
+        self.add("TO", dot + 1, dot + 1)
+        return True
+
     def quoted(self, start: int) -> int:
         """A string that is not closed on its line, or one in typographic quotes."""
         text = self.source.text
@@ -446,7 +468,7 @@ class _Lexer:
                 "the string that starts here is not closed on its line",
                 start,
                 stop,
-                hint=f"close it with {opening}; a {opening} inside the string is written \\{opening}",
+                hint=f"close it with `{opening}`; inside the string, write `\\{opening}`",
             )
         self.add("STRING", start, stop)
         return stop
@@ -454,9 +476,9 @@ class _Lexer:
     def bad_number(self, start: int) -> int:
         """`1.2.3`, `1e`, `2x`: reported, and read as a number (times a name)."""
         text = self.source.text
-        product = re.compile(
-            r"([0-9]+(?:\.[0-9]+)?)((?![eE][+-]?[0-9])(?!0[xXbB])[^\W\d]\w*)(?![.\w])"
-        ).match(text, start)
+        product = re.compile(r"([0-9]+(?:\.[0-9]+)?)((?![eE][+-]?[0-9])(?!0[xXbB])[^\W\d]\w*)(?![.\w])").match(
+            text, start
+        )
         if product and not re.fullmatch(r"[eE]", product[2]):
             self.report(
                 "missing-multiplication",
@@ -471,9 +493,7 @@ class _Lexer:
         word = re.compile(r"\.?[\w]+(?:\.\w+)*(?:(?<=[eE])[+-]\w*)?|\.+").match(text, start)
         assert word is not None
         if word[0].strip(".") == "":
-            self.report(
-                "unexpected-character", "a dot without a name after it", start, word.end(), hint="remove it"
-            )
+            self.report("unexpected-character", "a dot without a name after it", start, word.end(), hint="remove it")
             return word.end()
         self.report(
             "malformed-number",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from optdsl.errors import Diagnostic, OptSyntaxError, Source, Span
 from optdsl.language import tree
 from optdsl.language.build import TreeBuilder
 from optdsl.language.grammar import Tables, tables
 from optdsl.language.lexer import STATEMENT_WORDS, Tokens, lex
-from optdsl.language.mistakes import Failure, explain, unknown_statement
+from optdsl.language.mistakes import Failure, explain
+from optdsl.language.statements import unknown_statement
 
 MAX_MISTAKES = 20
 MAX_LEVELS = 150  # of a tree; later stages walk it by recursion
@@ -41,7 +43,7 @@ def parse(text: str, name: str = "<text>") -> tree.File:
             if deep:
                 _raise(deep)
             return file  # type: ignore[no-any-return]
-    _raise(_all_mistakes(tokens))
+    return _raise(_all_mistakes(tokens))
 
 
 def parse_expression(text: str, name: str = "<text>") -> tree.Expr:
@@ -59,7 +61,7 @@ def parse_expression(text: str, name: str = "<text>") -> tree.Expr:
     return value  # type: ignore[no-any-return]
 
 
-def _raise(diagnostics: list[Diagnostic]) -> Any:
+def _raise(diagnostics: list[Diagnostic]) -> NoReturn:
     ordered = sorted(diagnostics, key=lambda d: (d.span.start, d.span.end) if d.span else (0, 0))
     raise OptSyntaxError(*ordered[:MAX_MISTAKES])
 
@@ -222,66 +224,70 @@ def _build(
 
 
 def _all_mistakes(tokens: Tokens) -> list[Diagnostic]:
-    """Parse statement by statement, and collect what is wrong in each."""
+    """Parse statement by statement, and collect what is wrong in each.
+
+    Where the lexing step has found something in a statement, a parse that stops there is most likely its consequence.
+    """
+    lines = sorted(d.span.line for d in tokens.diagnostics if d.span is not None)
+
+    def reported(first: int, end: int) -> bool:
+        at = bisect.bisect_left(lines, tokens.lines[first])
+        return at < len(lines) and lines[at] <= tokens.lines[end]
+
     found = list(tokens.diagnostics)
-    for first, end, in_block in _statements(tokens, found):
+    for first, end, in_block, diagnostic in _statements(tokens):
+        if diagnostic is not None and not reported(first, end):
+            found.append(diagnostic)
         if len(found) >= MAX_MISTAKES:
             break
+        if first == end:
+            continue
         builder = TreeBuilder(tokens)
         result = _Run(tables(), builder, first, end).run("constraint" if in_block else "statement")
-        reported = any(
-            d.span is not None and tokens.starts[first] <= d.span.start <= tokens.ends[end]
-            for d in tokens.diagnostics
-        )
-        if isinstance(result, Failure):
-            if not reported:  # otherwise most likely a consequence
-                found.append(explain(result))
-        else:
+        if not isinstance(result, Failure):
             found.extend(builder.diagnostics)
+        elif not reported(first, end):
+            found.append(explain(result))
     return found
 
 
-def _statements(tokens: Tokens, found: list[Diagnostic]) -> Iterator[tuple[int, int, bool]]:
-    """The stretches of tokens to parse on their own: first, end, and whether it is a constraint.
+def _statements(tokens: Tokens) -> Iterator[tuple[int, int, bool, Diagnostic | None]]:
+    """The stretches of tokens to parse on their own: first, end, whether it is a constraint, and what is wrong already.
 
-    A first word that is no keyword but looks like one is reported here, and read as that keyword.
+    A first word that is no keyword but looks like one is reported here, and read as that keyword. Stretches of no
+    length are not to be parsed.
     """
     kinds = tokens.kinds
     in_block = False
-    lost = False  # after a statement that is not one, until the next keyword
+    lost = False  # after a line that is no statement, until the next keyword
     for first in tokens.firsts:
         end = kinds.index("_NL", first)
-        if first in tokens.broken:
-            if kinds[first] in STATEMENT_WORDS:
-                in_block, lost = kinds[first] == "SUBJECT", False
-            continue
-        if kinds[first] not in STATEMENT_WORDS:
+        diagnostic = None
+        if kinds[first] not in STATEMENT_WORDS and first not in tokens.broken:
             diagnostic, meant = unknown_statement(tokens, first, end, in_block)
-            if diagnostic is not None and not (lost and meant is None):
-                found.append(diagnostic)
-            if meant == "SUBJECT":
+            if lost and meant in (None, "constraint"):
+                diagnostic = None
+            if meant == "subject to":
                 in_block, lost = True, False
+                yield end, end, False, diagnostic
                 continue
-            if meant is not None:
-                kinds[first] = meant
+            if meant == "constraint":
+                in_block = True
+            elif meant is not None:
+                kinds[first] = meant.upper()
                 tokens.mark_label(first + 1)
             elif not in_block:
                 lost = True
+                yield end, end, False, diagnostic
                 continue
-        if kinds[first] == "SUBJECT":
-            in_block, lost = True, False
-            if kinds[first + 1] == "TO":
-                first += 2
-                if first == end:
-                    continue
-            else:
-                in_block = False
-                yield first, end, False
-                in_block = True
-                continue
-        elif kinds[first] in STATEMENT_WORDS:
-            in_block, lost = False, False
-        yield first, end, in_block
+        if kinds[first] in STATEMENT_WORDS and not (in_block and kinds[first + 1] == "COLON"):
+            in_block, lost = kinds[first] == "SUBJECT", False
+        if first in tokens.broken:
+            continue
+        if kinds[first] == "SUBJECT" and kinds[first + 1] == "TO":
+            yield min(first + 2, end), end, True, diagnostic
+        else:
+            yield first, end, in_block and kinds[first] not in STATEMENT_WORDS, diagnostic
 
 
 def _too_deep(file: tree.File, tokens: Tokens) -> list[Diagnostic]:
@@ -316,6 +322,6 @@ def _deep_part(node: Any) -> Span | None:
             todo.append((node.right, level + 1))
         elif is_dataclass(node) and not isinstance(node, (tree.Number, tree.Name, tree.String, Span)):
             if level > MAX_LEVELS:
-                return node.span  # type: ignore[no-any-return, attr-defined]
+                return getattr(node, "span", None)
             todo.extend((getattr(node, part.name), level + 1) for part in fields(node) if part.compare)
     return None

@@ -5,10 +5,10 @@ Set expressions and value expressions share one family of nodes; which of the tw
 where it is used. `A | B`, `A & B`, `A - B`, `A * B` on sets are `Binary` nodes.
 """
 
+# ruff: noqa: RUF009  (the default of a span is a field, made anew for each record)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Union
 
 from optdsl.errors import Source, Span
 
@@ -214,10 +214,10 @@ class RangeExpr:
     span: Span = _span()
 
 
-Expr = Union[
-    Number, String, Name, Unary, Binary, Compare, IfElse, Call, Subscript, Attribute, TupleExpr,
-    ArrayLiteral, Comprehension, SetLiteral, SetBuilder, DictLiteral, RangeExpr,
-]  # fmt: skip
+Expr = (
+    Number | String | Name | Unary | Binary | Compare | IfElse | Call | Subscript | Attribute | TupleExpr
+    | ArrayLiteral | Comprehension | SetLiteral | SetBuilder | DictLiteral | RangeExpr
+)  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------ sources of data
@@ -252,7 +252,7 @@ class FromFile:
     span: Span = _span()
 
 
-DataSource = Union[FromTable, FromColumns, FromFile]
+DataSource = FromTable | FromColumns | FromFile
 
 
 # ------------------------------------------------------------------------------------------------ attributes
@@ -308,8 +308,8 @@ class Default:
     span: Span = _span()
 
 
-VarAttribute = Union[Bound, Interval, Flag, Init]
-ParamAttribute = Union[Bound, Interval, MemberOf, Flag, Default]
+VarAttribute = Bound | Interval | Flag | Init
+ParamAttribute = Bound | Interval | MemberOf | Flag | Default
 
 
 # ------------------------------------------------------------------------------------------------ statements
@@ -422,7 +422,7 @@ class Solve:
     span: Span = _span()
 
 
-Statement = Union[TableDecl, SetDecl, ParamDecl, VarDecl, LetDecl, Objective, SubjectTo, Show, Solve]
+Statement = TableDecl | SetDecl | ParamDecl | VarDecl | LetDecl | Objective | SubjectTo | Show | Solve
 
 
 @dataclass(frozen=True, slots=True)
