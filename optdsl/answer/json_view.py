@@ -81,7 +81,7 @@ def _error(diagnostic: Diagnostic) -> dict[str, Any]:
     column: int | str | None = span.column if span is not None else None
     if span is None and place is not None:
         file, line, column = place.file, place.line if place.line is not None else place.row, place.column
-    record = {
+    record: dict[str, Any] = {
         "code": diagnostic.code,
         "file": file,
         "line": line,

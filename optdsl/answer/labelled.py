@@ -68,7 +68,7 @@ class LabelledArray(np.ndarray[Any, np.dtype[Any]]):
         return np.asarray(self)[key]
 
     def at(self, *labels: Label) -> float:
-        """The entry of the member with these labels. Raises LabelError (a KeyError) with the nearest label that exists."""
+        """The entry of the member with these labels. Raises LabelError (a KeyError) with the nearest label."""
         return np.asarray(self)[self._position(labels)].item()
 
     def _position(self, labels: tuple[Label, ...]) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +16,6 @@ from optdsl.errors import closest
 
 if TYPE_CHECKING:
     import os
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,18 +163,18 @@ class Solution:
     objective_name: str | None = None
     sense: str | None = None
     bound: float | None = None
-    variables: Mapping[str, VariableAnswer] = EMPTY
-    constraints: Mapping[str, ConstraintAnswer] = EMPTY
+    variables: Mapping[str, VariableAnswer] = field(default_factory=dict)
+    constraints: Mapping[str, ConstraintAnswer] = field(default_factory=dict)
     show: tuple[ShownValue, ...] | None = None
-    checks: Checks = Checks()
+    checks: Checks = field(default_factory=Checks)
     trace: TraceTable = field(default_factory=TraceTable)
-    time: Times = Times()
+    time: Times = field(default_factory=Times)
     conflict: ConflictAnswer | None = None
     ray: Ray | None = None
     diagnosis: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     duals_with_integers_fixed: bool = False
-    expressions: Mapping[str, Callable[[], LabelledArray]] = EMPTY
+    expressions: Mapping[str, Callable[[], LabelledArray]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> LabelledArray:
         """A variable's values. Raises KeyError with the nearest name."""
