@@ -100,7 +100,10 @@ def agree(found: dict[str, list[dict]], size: int) -> None:
 
 def report(case: Case, results: dict[int, dict[str, list[dict]]]) -> str:
     """A Markdown table per case; ratios of every other tool over the faster spelling of optdsl."""
-    lines = ["| size | tool | seconds (min .. max) | us per variable | peak MiB | optdsl / this |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| size | tool | seconds (min .. max) | us per variable | peak MiB | optdsl / this |",
+        "|---|---|---|---|---|---|",
+    ]
     for size, found in results.items():
         ours = [tool for tool in found if tool.startswith("optdsl")]
         for tool, answers in found.items():

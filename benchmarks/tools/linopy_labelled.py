@@ -14,7 +14,9 @@ from benchmarks.instance import Instance
 
 
 def build(instance: Instance) -> highspy.Highs:
-    plants, cities = (pd.RangeIndex(n, name=name) for n, name in zip(instance.cost.shape, ("plant", "city"), strict=True))
+    plants, cities = (
+        pd.RangeIndex(n, name=name) for n, name in zip(instance.cost.shape, ("plant", "city"), strict=True)
+    )
     cost = xr.DataArray(instance.cost, coords=[plants, cities])
     supply = xr.DataArray(instance.supply, coords=[plants])
     demand = xr.DataArray(instance.demand, coords=[cities])
@@ -31,7 +33,9 @@ def build_parquet(folder: Path) -> highspy.Highs:
 
 def resolve(instance: Instance, scenarios: list[np.ndarray]) -> list[float]:
     """linopy has no re-solve that keeps the solver: a new right-hand side, then a whole new hand-over."""
-    plants, cities = (pd.RangeIndex(n, name=name) for n, name in zip(instance.cost.shape, ("plant", "city"), strict=True))
+    plants, cities = (
+        pd.RangeIndex(n, name=name) for n, name in zip(instance.cost.shape, ("plant", "city"), strict=True)
+    )
     model = formulate(
         xr.DataArray(instance.cost, coords=[plants, cities]),
         xr.DataArray(instance.supply, coords=[plants]),
