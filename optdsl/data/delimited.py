@@ -37,7 +37,7 @@ def read_delimited(path: Path, file: str, *, small: int = SMALL) -> Content:
     if len(data) <= small:
         _check_encoding(data, file)
         return _read_small(data, file, delimiter)
-    return _read_large(data, file, delimiter)
+    return _read_large(path, data, file, delimiter)
 
 
 def _bytes_of(path: Path, file: str) -> bytes:
@@ -57,17 +57,21 @@ def _check_start(data: bytes, file: str) -> None:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         _not_utf8(file, 1, "UTF-16")
     if not data or data.isspace():
-        raise DataError(
-            Diagnostic(
-                "empty-file",
-                f"{file} is empty",
-                hint="the first line must be a header with the names of the columns",
-                place=DataPlace(file),
-            )
-        )
+        raise _empty(file)
     zero = data.find(b"\0")
     if zero >= 0:
         raise malformed(file, "text", "it holds binary data", data.count(b"\n", 0, zero) + 1)
+
+
+def _empty(file: str) -> DataError:
+    return DataError(
+        Diagnostic(
+            "empty-file",
+            f"{file} is empty",
+            hint="the first line must be a header with the names of the columns",
+            place=DataPlace(file),
+        )
+    )
 
 
 def _check_encoding(data: bytes, file: str) -> None:
@@ -120,7 +124,7 @@ def _records(data: bytes, file: str, delimiter: str) -> Iterator[tuple[int, list
 
 
 def _is_blank(row: list[str]) -> bool:
-    return not row or (len(row) == 1 and not row[0].strip())
+    return not row or (len(row) == 1 and not row[0].strip(" \t"))
 
 
 def _bad_quoting(file: str, line: int, error: csv.Error) -> DataError:
@@ -150,6 +154,8 @@ def _read_small(data: bytes, file: str, delimiter: str) -> Content:
     except csv.Error:
         list(_records(data, file, delimiter))  # raises the same error with its line
         raise
+    if not records:
+        raise _empty(file)
     header, rows = records[0], records[1:]
     if set(map(len, rows)) - {len(header)}:
         raise _ragged(data, file, delimiter)
@@ -185,58 +191,73 @@ def _ragged(data: bytes, file: str, delimiter: str) -> DataError:
 # ---------------------------------------------------------------------------------------------- large files
 
 
-def _read_large(data: bytes, file: str, delimiter: str) -> Content:
+def _read_large(path: Path, data: bytes, file: str, delimiter: str) -> Content:
+    import pyarrow as pa
+
     from optdsl.data.arrow import column_of_text_array
 
-    names = header_names(_header(data, file, delimiter), file, 1)
-    table = _arrow_table(data, file, delimiter, len(names))
+    found = _header(data, delimiter)
+    names = header_names(found[0], file, 1) if found else ()
+    table = None
+    if found:
+        rows = pa.py_buffer(data).slice(found[1])
+        table = _arrow_table(rows, b'"' in data, delimiter, len(names))
+    if table is None:
+        _check_encoding(data, file)
+        return _read_small(data, file, delimiter)
 
     def read(position: int) -> Column:
         return column_of_text_array(names[position], table.column(position))
 
-    return Content(names, table.num_rows, read, lambda: _lines(data, file, delimiter))
+    # The file is read once more when a message needs a line: keeping its bytes would double the memory.
+    return Content(names, table.num_rows, read, lambda: _lines(_bytes_of(path, file), file, delimiter))
 
 
-def _header(data: bytes, file: str, delimiter: str) -> list[str]:
-    """The cells of the first record, without decoding all of a large file."""
-    head = data[:SMALL]
-    try:
-        text = head[: head.rindex(b"\n")] if len(data) > SMALL else head
-        return next(_records(text, file, delimiter))[1]
-    except (ValueError, DataError, UnicodeDecodeError):
-        _check_encoding(data, file)
-        return next(_records(data, file, delimiter))[1]
+def _header(data: bytes, delimiter: str) -> tuple[list[str], int] | None:
+    """The cells of the first record and the offset behind it, without decoding all of a large file."""
+    for head in (data[:SMALL], data):
+        try:
+            text = head[: head.rindex(b"\n") + 1] if len(head) < len(data) else head
+            reader = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), delimiter=delimiter, strict=True)
+            cells = next(row for row in reader if not _is_blank(row))
+            return cells, sum(map(len, text.splitlines(keepends=True)[: reader.line_num]))
+        except (ValueError, csv.Error, StopIteration):
+            continue  # the header is longer than that, or broken
+    return None
 
 
-def _arrow_table(data: bytes, file: str, delimiter: str, width: int) -> pa.Table:
-    """All cells as text, in columns numbered from 0; rows of another width are an error."""
+def _arrow_table(rows: pa.Buffer, is_quoted: bool, delimiter: str, width: int) -> pa.Table | None:
+    """All cells of the rows behind the header as text.
+
+    None where Arrow gives up or a row has another width: Python's reader then says in which line.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
     from pyarrow import csv as arrow_csv
 
     ragged = False
 
     def on_wrong_width(row: arrow_csv.InvalidRow) -> str:
         nonlocal ragged
-        ragged = ragged or bool(row.text.strip())
+        ragged = ragged or row.actual_columns > 1 or bool(row.text.strip(" \t"))
         return "skip"
 
     columns = [str(position) for position in range(width)]
     try:
         table = arrow_csv.read_csv(
-            pa.py_buffer(data),
-            read_options=arrow_csv.ReadOptions(column_names=columns, skip_rows_after_names=1),
+            rows,
+            read_options=arrow_csv.ReadOptions(column_names=columns),
             parse_options=arrow_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=b'"' in data, invalid_row_handler=on_wrong_width
+                delimiter=delimiter, newlines_in_values=is_quoted, invalid_row_handler=on_wrong_width
             ),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=True, null_values=[""]
             ),
         )
-    except pa.ArrowInvalid as error:
-        if not ragged:
-            _check_encoding(data, file)
-            list(_records(data, file, delimiter))  # raises what is wrong with the quoting, if that is it
-            raise malformed(file, "CSV", str(error)) from None
+    except pa.ArrowInvalid:
+        return None
     if ragged:
-        raise _ragged(data, file, delimiter)
+        return None
+    if width == 1:  # a blank line is no row
+        table = table.filter(pc.match_substring_regex(table.column(0), r"[^ \t]"))
     return table

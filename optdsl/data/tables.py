@@ -144,24 +144,25 @@ def read_array(path: str, *, folder: Path) -> np.ndarray:
 
 def _load_array(found: Path, path: str) -> np.ndarray:
     try:
-        array = np.load(found, allow_pickle=False)
+        with found.open("rb") as file:
+            start = file.read(6)
+            file.seek(0)
+            if start.startswith(b"PK"):
+                raise malformed(path, "NumPy", "it is an archive of arrays; save one array with numpy.save")
+            if start != b"\x93NUMPY":  # numpy.load would take anything else for a pickle
+                raise malformed(path, "NumPy", "it does not start as one")
+            array = np.load(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        if "allow_pickle" in str(error) and _starts_like_array(found):
-            raise malformed(path, "NumPy", "it holds Python objects, and only plain numbers are read") from None
-        raise malformed(path, "NumPy", "it does not hold one array of numbers") from None
+        if "allow_pickle" in str(error):
+            reason = "it holds Python objects, and only plain numbers are read"
+        else:
+            reason = "its header or its length is wrong"
+        raise malformed(path, "NumPy", reason) from None
     except OSError as error:
         raise unreadable(path, error) from None
-    if not isinstance(array, np.ndarray):  # an .npz archive
-        array.close()
-        raise malformed(path, "NumPy", "it is an archive of arrays; save one array with numpy.save")
     if array.dtype.kind not in "fiub":
         raise malformed(path, "NumPy", f"its entries are of type {array.dtype}, not real numbers")
     return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
-
-
-def _starts_like_array(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(6) == b"\x93NUMPY"
 
 
 def _read_matrix(path: Path, file: str) -> Content:
