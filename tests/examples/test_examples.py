@@ -1,0 +1,164 @@
+"""Every example says in its header what comes out; here it is solved, and compared with an independent computation."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import integer_references
+import linear_references
+import numpy as np
+import pytest
+import quadratic_references
+from reference_program import EXAMPLES, Expected
+
+import optdsl
+
+FILES = sorted(EXAMPLES.glob("*.opt"))
+NAMES = [path.stem for path in FILES]
+RESULT = re.compile(r"# result: (?P<status>[a-z_]+)(, objective (?P<objective>\S+))?")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The machine-readable line of an example's first comment."""
+
+    status: str
+    objective: float | None
+
+
+def header(path: Path) -> Header:
+    """The header of an example: the last line of its first comment is `# result: STATUS, objective VALUE`."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line)
+    found = RESULT.fullmatch(lines[-1])
+    assert found, f"{path.name}: the last line of the first comment is not a result line: {lines[-1]!r}"
+    objective = found["objective"]
+    return Header(found["status"], None if objective is None else float(objective))
+
+
+def references() -> dict[str, Callable[[], Expected]]:
+    """The reference functions by the name of their example."""
+    found = {}
+    for module in (linear_references, quadratic_references, integer_references):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__ and not name.startswith("_"):
+                found[name] = function
+    return {**found, "transportation_array": linear_references.transportation}
+
+
+REFERENCES = references()
+
+
+@cache
+def solved(name: str, method: str | None = None) -> optdsl.Solution:
+    return optdsl.load(EXAMPLES / f"{name}.opt").solve(method=method)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_header_says_what_the_example_is(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert re.fullmatch(rf"# {path.name}: \S.{{20,}}\.", first)
+    assert "\n# Shows: " in path.read_text(encoding="utf-8")
+    header(path)
+
+
+def test_every_example_with_an_answer_has_a_reference() -> None:
+    with_answer = {path.stem for path in FILES if header(path).status in ("optimal", "feasible")}
+    assert with_answer == set(REFERENCES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_what_its_header_says(name: str) -> None:
+    said, solution = header(EXAMPLES / f"{name}.opt"), solved(name)
+    assert solution.status.word == said.status
+    if said.objective is None:
+        assert solution.objective is None or said.status == "unbounded"
+    else:
+        assert solution.objective == pytest.approx(said.objective, rel=1e-6, abs=1e-8)
+    if said.status in ("optimal", "feasible"):
+        assert solution.checks.ok
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_agrees_with_the_reference(name: str) -> None:
+    expected, solution = REFERENCES[name](), solved(name)
+    if expected.objective is None:
+        assert solution.objective is None
+    else:
+        assert solution.objective == pytest.approx(expected.objective, rel=1e-6, abs=1e-8)
+    for constraint, dual in expected.duals.items():
+        np.testing.assert_allclose(solution.dual(constraint), dual, rtol=1e-5, atol=1e-6, err_msg=constraint)
+    for variable, value in expected.values.items():
+        np.testing.assert_allclose(solution.value(variable), value, rtol=2e-4, atol=2e-5, err_msg=variable)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_cvxpy_gives_the_same_answer(name: str) -> None:
+    direct, other = solved(name), solved(name, "cvxpy")
+    assert other.route.method == "cvxpy"
+    assert other.status == direct.status
+    assert other.objective == pytest.approx(direct.objective, rel=1e-6, abs=1e-8)
+    assert other.checks.ok
+    for constraint in REFERENCES[name]().duals:
+        np.testing.assert_allclose(
+            other.dual(constraint), direct.dual(constraint), rtol=1e-5, atol=2e-6, err_msg=constraint
+        )
+
+
+def test_the_conflict_of_the_infeasible_example() -> None:
+    conflict = solved("infeasible").conflict
+    assert conflict is not None and conflict.irreducible
+    members = {(member.kind, member.name, member.index, member.side) for member in conflict.members}
+    assert members == {
+        ("constraint", "demand", ("berlin",), "lower"),
+        ("bound", "send", ("hamburg", "berlin"), "upper"),
+        ("bound", "send", ("leipzig", "berlin"), "upper"),
+    }
+
+
+def test_the_ray_of_the_unbounded_example() -> None:
+    ray = solved("unbounded").ray
+    assert ray is not None and ray.direction is not None
+    change = {pair: value for pair, value in ray.direction["change"].to_dict().items() if abs(value) > 1e-12}
+    profit = float(ray.direction["profit"])
+    assert profit > 0 and all(value > 0 for value in change.values())
+    rates = exchange_rates()
+    assert only_profitable_circle(rates) == ("euro", "yen", "dollar")
+    assert set(change) == {("euro", "yen"), ("yen", "dollar"), ("dollar", "euro")}
+    for money in ("euro", "yen", "dollar"):
+        comes = sum(rates[pair] * value for pair, value in change.items() if pair[1] == money)
+        goes = sum(value for pair, value in change.items() if pair[0] == money)
+        left = comes - goes - (profit if money == "euro" else 0)
+        assert left >= -1e-9 * (comes + goes)
+
+
+def exchange_rates() -> dict[tuple[str, str], float]:
+    text = (EXAMPLES / "unbounded.opt").read_text(encoding="utf-8")
+    found = re.findall(r'\("(\w+)", "(\w+)"\): ([0-9.]+)', text)
+    return {(first, second): float(rate) for first, second, rate in found}
+
+
+def only_profitable_circle(rates: dict[tuple[str, str], float]) -> tuple[str, ...]:
+    moneys = sorted({first for first, _ in rates})
+    circles = [
+        ("euro", *rest)
+        for count in range(1, len(moneys))
+        for rest in itertools.permutations([money for money in moneys if money != "euro"], count)
+    ]
+    gains = {
+        circle: math.prod(rates[pair] for pair in zip(circle, (*circle[1:], circle[0]), strict=True))
+        for circle in circles
+    }
+    profitable = [circle for circle, gain in gains.items() if gain > 1]
+    assert len(profitable) == 1, gains
+    return profitable[0]
