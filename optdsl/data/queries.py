@@ -220,6 +220,14 @@ def _unnamed(table: str, what: str, hint: str) -> DataError:
 
 def _failed(table: str, reason: str, in_database: bool) -> DataError:
     """The engine's own message, shortened to what is wrong and what was meant."""
+    if "file handle conflict" in reason or "lock on file" in reason:
+        return DataError(
+            Diagnostic(
+                "database-in-use",
+                f"the database of table {table} is open for writing",
+                hint="close the connection or the program that writes to it",
+            )
+        )
     lines = [line.strip() for line in reason.splitlines() if line.strip()]
     first = re.sub(r"^[\w ]*Error: ", "", lines[0])
     meant = [line[0].lower() + line[1:] for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
