@@ -1,0 +1,72 @@
+"""What README.md and docs/ say is true: models parse, transcripts are real, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pages
+import pytest
+
+from optdsl.errors import OptError, OptSyntaxError, Source
+from optdsl.language.parse import parse
+
+OPT = [(page, block) for page in pages.PAGES for block in pages.blocks(page) if block.language == "opt"]
+RUN = [page for page in pages.PAGES if {b.language for b in pages.blocks(page)} & {"console", "python"}]
+LANGUAGES = {"opt", "csv", "console", "python", "py", "output", "sh", "json", "text", "ampl"}
+
+
+@pytest.mark.parametrize(("page", "block"), OPT, ids=lambda v: v.name if isinstance(v, Path) else f"line-{v.line}")
+def test_models_on_the_pages_parse(page: Path, block: pages.Block) -> None:
+    source = Source(f"{page.name}:{block.line}", block.text)
+    if "wrong" in block.words:
+        with pytest.raises(OptSyntaxError):
+            parse(source)
+        return
+    try:
+        tree = parse(source)
+    except OptError as error:
+        # A fragment may be data only; a whole model has something to solve.
+        if "fragment" in block.words and {d.code for d in error.diagnostics} == {"nothing-to-solve"}:
+            return
+        raise
+    assert tree.statements
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_transcripts_are_real(page: Path) -> None:
+    for outcome in pages.run_page(page):
+        where = f"{page.name}, line {outcome.block.line}"
+        assert outcome.agrees, f"{where} says\n{outcome.expected}\nbut it is\n{outcome.actual}"
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", pages.FENCE.sub("", text)):
+        if not target.startswith(("http://", "https://")):
+            name, _, anchor = target.partition("#")
+            there = page.parent / name if name else page
+            assert there.exists(), f"{page.name} links to {target}"
+            if anchor and there.suffix == ".md":
+                assert anchor in anchors(there), f"{page.name} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings: lower case, without punctuation, words joined by hyphens."""
+    headings = re.findall(r"^#+ (.+)$", pages.FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+def test_blocks_are_of_a_known_kind(page: Path) -> None:
+    assert {block.language for block in pages.blocks(page)} <= LANGUAGES
+
+
+def test_the_comparison_can_fail() -> None:
+    assert pages.matches("time 0.02 s\n", "time 1.5 s\n")
+    assert pages.matches("a\n...\nz\n", "a\nb\nc\nz\n")
+    assert pages.matches("residual 1e-16\n", "residual 2.3e-12\n")
+    assert not pages.matches("objective 44.3\n", "objective 44.4\n")
+    assert not pages.matches("a\n...\nz\n", "a\nb\n")
+    assert not pages.matches("a\n", "a\nb\n")
