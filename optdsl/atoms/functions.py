@@ -58,6 +58,13 @@ class ArrayFunctions:
         return inverse(np.asarray(matrix, dtype=np.float64))
 
     @staticmethod
+    def cofactors(matrix: Any) -> Any:
+        """The derivative of the determinant by each entry, also at singular matrices."""
+        from optdsl.atoms.linear_algebra import cofactors
+
+        return cofactors(np.asarray(matrix, dtype=np.float64))
+
+    @staticmethod
     def eigenvector(matrix: Any, place: int) -> Any:
         """A unit eigenvector of a symmetric matrix for the eigenvalue at this place of the ascending order."""
         return np.linalg.eigh(matrix)[1][..., :, place]

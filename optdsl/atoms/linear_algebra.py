@@ -28,7 +28,7 @@ def on_finite(function: Callable[..., Any], matrix: Array, axes: int) -> Array:
 
     LAPACK may raise or loop on nan; such matrices are replaced by the identity first.
     """
-    fine = np.isfinite(matrix).all(axis=(-2, -1))
+    fine = np.asarray(np.isfinite(matrix).all(axis=(-2, -1)))
     if not fine.all():
         matrix = np.where(fine[..., None, None], matrix, np.eye(*matrix.shape[-2:]))
     value = np.asarray(function(matrix), dtype=np.float64)
@@ -66,6 +66,15 @@ def inverse(matrix: Array) -> Array:
         return np.where(ok, np.linalg.inv(np.where(ok, matrices, np.eye(matrices.shape[-1]))), np.nan)
 
     return on_finite(regular, matrix, 2)
+
+
+def cofactors(matrix: Array) -> Array:
+    """The matrix of cofactors, from the singular values: stable, and right at singular matrices."""
+    left, values, right = np.linalg.svd(matrix)
+    size = values.shape[-1]
+    others = np.where(np.eye(size, dtype=bool), 1.0, values[..., None, :]).prod(axis=-1)
+    sign = np.linalg.det(left) * np.linalg.det(right)
+    return sign[..., None, None] * ((left * others[..., None, :]) @ right)
 
 
 def quadratic(x: Array, matrix: Array) -> Array:

@@ -251,7 +251,8 @@ def _form_sign(p: Interval) -> Array:
 
 
 def _form_curvature(x: Interval, p: Interval, batch: int = 0) -> Array:
-    return np.where(_points(x, 1), np.where(_points(p) | True, 0.0, 0.0), _form_sign(p))
+    """With x known the form is linear in P; with P known the eigenvalues decide."""
+    return np.where(_points(x, 1), 0.0, _form_sign(p))
 
 
 def _form_pullback(F: Any, seed: Any, result: Any, x: Any, p: Any, batch: int = 0) -> Any:
@@ -275,8 +276,8 @@ def _fraction_pullback(F: Any, seed: Any, result: Any, x: Any, p: Any, batch: in
     return 2.0 * F.lift(seed, 1) * solved, -F.lift(seed, 2) * F.outer(solved, solved)
 
 
-def _fraction_smoothness(x: Interval, p: Interval, batch: int = 0) -> Any:
-    return graded(np.broadcast_to(False, np.broadcast_shapes(x.lo.shape[:-1], p.lo.shape[:-2])), SMOOTH)
+def _smooth_form(x: Interval, p: Interval, batch: int = 0) -> Any:
+    return np.full(np.broadcast_shapes(x.lo.shape[:-1], p.lo.shape[:-2]), int(SMOOTH))
 
 
 DEFINITE = Domain(
@@ -303,7 +304,7 @@ MATRICES: tuple[Atom, ...] = (
         raw=lambda x, batch: determinant(x), range=_det_range, slope=_unknown_slope,
         curvature=lambda x, batch=0: np.where(_points(x), 0.0, 0.0 if x.lo.shape[-1] == 1 else np.nan),
         smoothness=_level(SMOOTH), summary=("all numbers", "unknown", "neither", "smooth"),
-        derivative=lambda F, seed, result, x, batch=0: (F.lift(seed * result, 2) * F.turn(F.inverse(x)),),
+        derivative=lambda F, seed, result, x, batch=0: (F.lift(seed, 2) * F.cofactors(x),),
         lowering=Absent("neither convex nor concave; write log_det(X) where X is positive definite"),
         quadratic_form=None, latex=r"\det\left(#1\right)", source="Horn and Johnson 2013, section 0.3",
         examples=((([[1.0, 2.0], [3.0, 4.0]],), -2.0),),
@@ -375,8 +376,7 @@ MATRICES: tuple[Atom, ...] = (
         name="quad_form", formula="x' P x", parameters=("x", "P"), arity=(2, 2), needs_symmetric=("P",), shapes=FORM,
         domain=FORM_DOMAIN, raw=lambda x, p, batch: quadratic(x, p), range=_form_range, slope=_unknown_slope,
         curvature=_form_curvature,
-        smoothness=lambda x, p, batch=0: graded(np.zeros(np.broadcast_shapes(x.lo.shape[:-1], p.lo.shape[:-2])) > 0,
-                                                SMOOTH),
+        smoothness=_smooth_form,
         summary=("[0, inf) for P psd", "unknown", "convex for P psd, concave for P nsd (P data)", "smooth"),
         derivative=_form_pullback, lowering=lambda cp, x, p: cp.quad_form(x, p), quadratic_form="quad_form",
         latex=r"#1^{\top} #2 #1", source=BOYD, examples=((([1.0, 2.0], [[2.0, 1.0], [1.0, 2.0]]), 14.0),),
@@ -385,7 +385,7 @@ MATRICES: tuple[Atom, ...] = (
         name="matrix_frac", formula="x' P^-1 x", parameters=("x", "P"), arity=(2, 2), needs_symmetric=("P",),
         shapes=FORM, domain=DEFINITE, raw=_fraction, range=_fraction_range, slope=_unknown_slope,
         curvature=lambda x, p, batch=0: np.where(_points(x, 1) & _points(p), 0.0, 1.0),
-        smoothness=_fraction_smoothness, summary=("[0, inf)", "unknown", "convex", "smooth"),
+        smoothness=_smooth_form, summary=("[0, inf)", "unknown", "convex", "smooth"),
         derivative=_fraction_pullback, lowering=lambda cp, x, p: cp.matrix_frac(x, p), quadratic_form=None,
         latex=r"#1^{\top} #2^{-1} #1", source="Boyd and Vandenberghe 2004, example 3.4",
         examples=((([1.0, 2.0], [[2.0, 0.0], [0.0, 4.0]]), 1.5),),

@@ -186,7 +186,7 @@ def _p_lowering(cp: Any, x: Any, p: Any) -> Any:
     value = float(exponents[0])
     if value in (1.0, 2.0) or np.isinf(value):
         return cp.norm(x, "inf" if np.isinf(value) else int(value), axis=1)
-    return cp.pnorm(x, value, axis=1)
+    return _rows(cp, x, lambda row: cp.pnorm(row, value))
 
 
 # logsumexp, means ------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ NOT_NEGATIVE = Domain(
 
 def _sum_largest(x: Any, groups: Groups, k: Any) -> Any:
     chosen = groups.descending_rank(x) < groups.spread(_number(groups, k))
-    return groups.sum(np.where(chosen, x, 0.0))
+    return np.where(groups.any(np.isnan(x)), np.nan, groups.sum(np.where(chosen, x, 0.0)))
 
 
 def _sum_largest_range(x: Interval, groups: Groups, k: Interval) -> Interval:
@@ -266,6 +266,15 @@ def _sum_largest_curvature(x: Interval, groups: Groups, k: Interval) -> Array:
 def _largest_k(F: Any, x: Any, groups: Any, result: Any, k: Any) -> tuple[Any, ...]:
     rank = groups.descending_rank(x)
     return (F.select(groups.spread(np.broadcast_to(k, groups.count.shape)) - rank, 1.0, 0.0), None)
+
+
+def _sum_largest_lowering(cp: Any, x: Any, k: Any) -> Any:
+    counts = np.unique(np.asarray(k, dtype=np.int64))
+    if counts.size != 1:
+        raise ValueError("the lowering of sum_largest takes one k at a time")
+    if counts[0] == 0:
+        return cp.Constant(np.zeros(x.shape[0]))
+    return _rows(cp, x, lambda row: cp.sum_largest(row, int(counts[0])))
 
 
 WHOLE_NUMBER = Domain(
@@ -436,7 +445,7 @@ REDUCTIONS: tuple[Atom, ...] = (
         curvature=_sum_largest_curvature,
         smoothness=lambda x, groups, k: graded(_sum_largest_curvature(x, groups, k) != 0, NONSMOOTH),
         summary=("all numbers", "nondecreasing", "convex", "nonsmooth where the k-th and next are equal"),
-        derivative=_largest_k, lowering=lambda cp, x, k: _rows(cp, x, lambda row: cp.sum_largest(row, int(np.max(k)))),
+        derivative=_largest_k, lowering=_sum_largest_lowering,
         reduction_form="sum_largest", quadratic_form=None, empty=0.0,
         latex=r"\operatorname{sum\_largest}_{#2}\left(#1\right)", source="Boyd and Vandenberghe 2004, example 3.6",
         examples=((([1.0, -3.0, 2.0], 2.0), 3.0),),

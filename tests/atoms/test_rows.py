@@ -1,0 +1,16 @@
+"""Every row of the table against its own claims, one generic test for each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from optdsl.atoms import ATOMS, Atom
+from tests.atoms.checks import CHECKS
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize("row", ATOMS, ids=lambda row: f"{row.name}-{row.acts_on}")
+def test_row(row: Atom, check: Callable[[Atom], None]) -> None:
+    check(row)
