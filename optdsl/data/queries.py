@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from optdsl.data.columns import transpose
 from optdsl.data.content import Content, find_file, header_names, malformed
-from optdsl.errors import DataError, Diagnostic
+from optdsl.errors import DataError, Diagnostic, closest
 
 if TYPE_CHECKING:
     import duckdb
@@ -276,10 +276,19 @@ def _run_sqlite(query: str, path: Path, head: bytes, table: str) -> Content:
     except (sqlite3.Error, sqlite3.Warning) as error:
         if denied or "one statement at a time" in str(error):
             raise _not_a_select(table) from None
-        raise _failed(table, str(error), True) from None
+        raise _failed(table, _with_table_names(connection, str(error)), True) from None
     finally:
         connection.close()
     if not names:
         raise _not_a_select(table)
     source = f"query of {table}"
     return content_of_cells(header_names(names, source), transpose(rows, len(names)), source)
+
+
+def _with_table_names(connection: sqlite3.Connection, reason: str) -> str:
+    """SQLite's message, and after an unknown table a line with the one that was meant."""
+    if not reason.startswith("no such table: "):
+        return reason
+    known = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
+    near = closest(reason.removeprefix("no such table: "), known)
+    return f'{reason}\nDid you mean "{near}"?' if near else f"{reason}\nCandidate tables: {', '.join(known[:12])}"

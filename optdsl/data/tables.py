@@ -52,8 +52,8 @@ class Table:
             Diagnostic(
                 "unknown-column",
                 f"table {self.name} has no column {name}",
-                hint=f"did you mean {near}?" if near else None,
-                notes=(f"{self.file} has the columns {known}",),
+                hint=f"did you mean {near}?" if near else f"the columns of {self.file} are {known}",
+                notes=(f"the columns of {self.file} are {known}",) if near else (),
             )
         )
 
