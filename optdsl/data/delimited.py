@@ -91,7 +91,7 @@ def _line_at(data: bytes, offset: int) -> int:
 def _not_utf8(file: str, line: int, encoding: str) -> None:
     raise DataError(
         Diagnostic(
-            "not-utf8",
+            "bad-encoding",
             f"{file} is not UTF-8 text: line {line} is in {encoding}",
             hint="save the file as UTF-8 (in a spreadsheet: CSV UTF-8)",
             place=DataPlace(file, line),

@@ -72,7 +72,7 @@ SITUATIONS: dict[str, Callable[[Path], object]] = {
     "not-a-file": lambda folder: (foods(folder), open_table(".", folder=folder, name="foods")),
     "not-a-member": ids,
     "not-a-number": lambda folder: cost(folder, FOODS),
-    "not-utf8": lambda folder: foods(folder, "food,cost\nbread,2\nK\xe4se,3\n".encode("latin-1")),
+    "bad-encoding": lambda folder: foods(folder, "food,cost\nbread,2\nK\xe4se,3\n".encode("latin-1")),
     "query-failed": lambda folder: query(folder, "SELECT * FROM suply", "multi.sqlite"),
     "query-file": lambda folder: query(folder, "SELECT * FROM read_csv('data/*.csv')"),
     "query-function": lambda folder: query(folder, "SELECT * FROM read_text('/etc/passwd')"),

@@ -101,8 +101,8 @@ def test_spellings_that_python_or_arrow_would_take(tmp_path: Path, small: int) -
         ('a,b\n"x\ny",2\n3,4,5\n', "ragged-row", 4),
         ('a,b\n1,2\n"x,3\n4,5\n', "bad-quoting", 3),
         ("a,b\n1,2\nx\0y,3\n", "malformed-file", 3),
-        ("a,b\nx,1\nK\xf6ln,2\n".encode("latin-1"), "not-utf8", 3),
-        ("a,b\r\nx,1\r\n".encode("utf-16"), "not-utf8", 1),
+        ("a,b\nx,1\nK\xf6ln,2\n".encode("latin-1"), "bad-encoding", 3),
+        ("a,b\r\nx,1\r\n".encode("utf-16"), "bad-encoding", 1),
     ],
 )
 def test_broken_files(tmp_path: Path, small: int, text: str | bytes, code: str, line: int | None) -> None:
