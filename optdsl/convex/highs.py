@@ -12,11 +12,12 @@ import scipy.sparse as sp
 
 from optdsl.convex.highs_answer import answer_of
 from optdsl.convex.highs_pass import pass_program, push_changes
-from optdsl.convex.highs_run import Controls, Highs, new_highs
+from optdsl.convex.highs_run import Highs, new_highs
 from optdsl.convex.highs_settings import HIGHS_OPTIONS, read_settings
 from optdsl.convex.program import Program, Progress, RawAnswer, RawStatus
 from optdsl.convex.scaling import SMALLEST_ENTRY, extreme_entries, scale_program
 from optdsl.convex.trivial import crossed_sides, trivial_conflict, uncross, unusable_numbers
+from optdsl.convex.watch import Controls
 
 __all__ = ["HIGHS_OPTIONS", "HighsSession", "solve_highs"]
 
@@ -93,7 +94,12 @@ class HighsSession:
         """Solves the program as it is now, from the last basis where there is one."""
         began = time.perf_counter()
         limit = time_limit if time_limit is not None else self._time_limit
-        answer = self._solve(Controls(limit, progress, stop))
+        try:
+            answer = self._solve(Controls(limit, progress, stop))
+        except KeyboardInterrupt:  # before or after the run, which takes it itself
+            answer = RawAnswer(RawStatus.INTERRUPTED, "HIGHS")
+        except ArithmeticError as error:
+            answer = RawAnswer(RawStatus.NUMERICAL_ERROR, "HIGHS", message=str(error))
         self._last = answer.x if answer.x is not None else self._last
         return replace(answer, seconds=time.perf_counter() - began)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from highspy import _core as core
 
-from optdsl.convex.highs_run import Controls, Highs, HighsRun, run_highs
+from optdsl.convex.decide import Solve, decide, fix_integers
+from optdsl.convex.highs_run import Highs, HighsRun, run_highs
 from optdsl.convex.highs_settings import FALLBACK_TOLERANCE, Settings, apply_settings
 from optdsl.convex.program import Program, RawAnswer, RawStatus
 from optdsl.convex.rays import proves_infeasible, proves_unbounded, ray_from, ray_program
+from optdsl.convex.watch import Controls
 
 _STATUS = core.HighsModelStatus
 _ENDS = {
@@ -37,9 +38,6 @@ _FAILED = frozenset(
         _STATUS.kPostsolveError,
     }
 )
-
-Solve = Callable[[Program, float | None], RawAnswer]
-"""How another program is solved on the way: the program and its time limit in seconds."""
 
 CERTIFICATE_SECONDS = 2.0
 """Least time given to work on certificates after the run itself, which may have been shorter."""
@@ -141,29 +139,12 @@ def _iterations(info: core.HighsInfo, program: Program) -> int:
 def _finish_continuous(highs: Highs, program: Program, answer: RawAnswer, solve: Solve) -> RawAnswer:
     """Tells infeasible from unbounded and adds certificates."""
     if answer.status is RawStatus.INFEASIBLE_OR_UNBOUNDED:
-        answer = _decide(program, answer, solve)
+        answer = decide(program, answer, solve)
     if answer.status is RawStatus.INFEASIBLE and not program.quadratic:
         return replace(answer, farkas=_farkas(highs, program))
     if answer.status is RawStatus.UNBOUNDED and answer.ray is None:
         return replace(answer, ray=_ray(highs, program, solve))
     return answer
-
-
-def _decide(program: Program, answer: RawAnswer, solve: Solve) -> RawAnswer:
-    """Infeasible or unbounded, by the rows alone: a feasible point and a ray together prove unboundedness.
-
-    With integers this is sound for rational data: where an integer point exists, the relaxation's rays are
-    those of the hull of the integer points (Meyer 1974).
-    """
-    feasibility = solve(_without_objective(program), None)
-    if feasibility.status is RawStatus.INFEASIBLE:
-        return replace(feasibility, trace=answer.trace, iterations=answer.iterations, bound=None)
-    if feasibility.status is not RawStatus.OPTIMAL:
-        return answer
-    ray = ray_from(program, solve(ray_program(program), None))
-    if ray is None:
-        return replace(answer, x=feasibility.x, message="a feasible point was found, but no direction of descent")
-    return replace(answer, status=RawStatus.UNBOUNDED, x=feasibility.x, ray=ray, bound=None)
 
 
 def _finish_mixed(
@@ -176,10 +157,11 @@ def _finish_mixed(
     solve: Solve,
 ) -> RawAnswer:
     if answer.status in (RawStatus.INFEASIBLE_OR_UNBOUNDED, RawStatus.UNBOUNDED):
-        return _decide(program, replace(answer, x=None, bound=None), solve)
+        return decide(program, replace(answer, x=None, bound=None), solve)
     if answer.x is None or answer.status in (RawStatus.INFEASIBLE, RawStatus.NUMERICAL_ERROR):
         return answer
-    fixed = fix_integers(program, answer, solve)
+    limit = None if answer.status is RawStatus.OPTIMAL else CERTIFICATE_SECONDS
+    fixed = fix_integers(program, answer, solve, limit)
     if answer.status is not RawStatus.OPTIMAL or _closed(program, fixed, settings.gap):
         return fixed
     # The point used up the tolerance on integrality: rounded, it is not feasible, or not as good.
@@ -190,33 +172,10 @@ def _finish_mixed(
     again = _read(highs, program, run)
     if again.x is None:
         return replace(fixed, status=RawStatus.INACCURATE)
-    again = fix_integers(program, again, solve)
+    again = fix_integers(program, again, solve, limit)
     if again.status is RawStatus.OPTIMAL and not _closed(program, again, settings.gap):
         return replace(again, status=RawStatus.INACCURATE)
     return again
-
-
-def fix_integers(program: Program, answer: RawAnswer, solve: Solve) -> RawAnswer:
-    """The answer with integers rounded, the other variables re-optimized, and the duals of that problem."""
-    assert answer.x is not None
-    whole = np.where(program.integer, np.round(answer.x), answer.x)
-    continuous = replace(
-        program,
-        lower=np.where(program.integer, whole, program.lower),
-        upper=np.where(program.integer, whole, program.upper),
-        integer=np.zeros_like(program.integer),
-        start=None,
-    )
-    solved = solve(continuous, None if answer.status is RawStatus.OPTIMAL else CERTIFICATE_SECONDS)
-    if solved.status is not RawStatus.OPTIMAL or solved.x is None:
-        return answer
-    return replace(
-        answer,
-        x=np.where(program.integer, whole, solved.x),
-        row_dual=solved.row_dual,
-        reduced_cost=solved.reduced_cost,
-        duals_with_integers_fixed=True,
-    )
 
 
 def _closed(program: Program, answer: RawAnswer, gap: float) -> bool:
@@ -250,7 +209,3 @@ def _ray(highs: Highs, program: Program, solve: Solve) -> np.ndarray | None:
             if size > 0 and proves_unbounded(program, ray / size):
                 return ray / size
     return ray_from(program, solve(ray_program(program), None))
-
-
-def _without_objective(program: Program) -> Program:
-    return replace(program, cost=np.zeros_like(program.cost), hessian=None, squares=None)

@@ -1,16 +1,12 @@
 """One run of one HiGHS instance: silent, interruptible, with live news and a trace.
 
-HiGHS runs in a thread of its own while the caller's thread waits. That thread asks `stop`, tells `progress`
-and takes Ctrl-C, so no user code runs inside HiGHS's callbacks and no exception has to cross C++. A thread
-of its own also gives each run its own HiGHS scheduler: HiGHS refuses a run whose `threads` option differs
-from that with which the scheduler of the thread was started.
+Each run has a thread of its own and with it a HiGHS scheduler of its own: HiGHS refuses a run whose `threads` option
+differs from that with which the scheduler of its thread was started.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -19,9 +15,7 @@ import numpy as np
 from highspy import _core as core
 
 from optdsl.convex.program import Progress, Trace
-
-POLL_SECONDS = 0.05
-"""How often the waiting thread asks `stop` and tells `progress`."""
+from optdsl.convex.watch import Controls, Watch, attend
 
 SIMPLEX_COLUMNS = ("iter", "objective", "primal", "dual", "seconds")
 MIP_COLUMNS = ("nodes", "objective", "bound", "gap", "seconds")
@@ -50,19 +44,6 @@ _WATCHED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Controls:
-    """What the caller wants to decide and to hear during a run."""
-
-    time_limit: float | None = None
-    progress: Callable[[Progress], None] | None = None
-    stop: Callable[[], bool] | None = None
-
-    def within(self, seconds: float | None) -> Controls:
-        """The same with another time limit."""
-        return Controls(seconds, self.progress, self.stop)
-
-
-@dataclass(frozen=True, slots=True)
 class HighsRun:
     """How a run ended: HiGHS's status, whether we stopped it, seconds, its trace and its complaints."""
 
@@ -74,14 +55,11 @@ class HighsRun:
 
 
 @dataclass(slots=True)
-class _Listener:
+class _Listener(Watch):
     """What the callbacks write and the waiting thread reads; nothing in it can raise."""
 
-    began: float
-    stopping: bool = False
     log: list[str] = field(default_factory=list)
     nodes: list[tuple[float, ...]] = field(default_factory=list)
-    news: Progress | None = None
 
     def hear(self, kind: int, message: str, out: Any, answer: Any, _data: Any) -> None:
         if kind == _LOGGING:
@@ -96,12 +74,12 @@ class _Listener:
     def _read_line(self, message: str) -> None:
         row = _iteration(message)
         if row is not None:
-            self.news = Progress(int(row[0]), row[1], None, time.perf_counter() - self.began)
+            self.news = Progress(int(row[0]), row[1], None, self.seconds())
 
     def _read_nodes(self, out: Any, from_log: bool) -> None:
         objective, bound = float(out.mip_primal_bound), float(out.mip_dual_bound)
         gap = float(out.mip_gap)
-        seconds = time.perf_counter() - self.began
+        seconds = self.seconds()
         nodes = int(out.mip_node_count)
         self.news = Progress(nodes, _known(objective), _known(gap), seconds, _known(bound))
         if from_log:
@@ -126,22 +104,16 @@ def run_highs(
 
     An exception raised by `stop` or `progress` ends the run, too, and is raised again.
     """
-    listener = _Listener(time.perf_counter())
+    listener = _Listener()
     _prepare(highs, listener, controls.time_limit)
-    done = threading.Event()
-    failure: list[BaseException] = []
-    worker = threading.Thread(target=_work, args=(action or highs.run, done, failure), name="highs", daemon=True)
-    worker.start()
     try:
-        _attend(listener, done, controls)
+        attend(action or highs.run, listener, controls)
     finally:
         highs.setCallback(None, None)
-    if failure:
-        raise failure[0]
     return HighsRun(
         status=highs.getModelStatus(),
         stopped=listener.stopping,
-        seconds=time.perf_counter() - listener.began,
+        seconds=listener.seconds(),
         trace=_trace(listener, mixed_integer),
         complaints=_complaints(listener.log),
     )
@@ -165,33 +137,6 @@ def _prepare(highs: Highs, listener: _Listener, time_limit: float | None) -> Non
     highs.setCallback(listener.hear, None)
     for kind in _WATCHED:
         highs.startCallback(kind)
-
-
-def _work(action: Callable[[], Any], done: threading.Event, failure: list[BaseException]) -> None:
-    try:
-        action()
-    except BaseException as error:
-        failure.append(error)
-    finally:
-        done.set()
-
-
-def _attend(listener: _Listener, done: threading.Event, controls: Controls) -> None:
-    told: Progress | None = None
-    try:
-        while not done.wait(POLL_SECONDS):
-            if controls.stop is not None and not listener.stopping and controls.stop():
-                listener.stopping = True
-            if controls.progress is not None and listener.news is not told and listener.news is not None:
-                told = listener.news
-                controls.progress(told)
-    except KeyboardInterrupt:
-        listener.stopping = True
-        done.wait()
-    except BaseException:
-        listener.stopping = True
-        done.wait()
-        raise
 
 
 def _trace(listener: _Listener, mixed_integer: bool) -> Trace:
