@@ -8,8 +8,8 @@ from pathlib import Path
 import pages
 import pytest
 
-from optdsl.errors import OptError, OptSyntaxError, Source
-from optdsl.language.parse import parse
+from optdsl.errors import OptError, OptSyntaxError
+from optdsl.language import parse
 
 OPT = [(page, block) for page in pages.PAGES for block in pages.blocks(page) if block.language == "opt"]
 RUN = [page for page in pages.PAGES if {b.language for b in pages.blocks(page)} & {"console", "python"}]
@@ -18,13 +18,13 @@ LANGUAGES = {"opt", "csv", "console", "python", "py", "output", "sh", "json", "t
 
 @pytest.mark.parametrize(("page", "block"), OPT, ids=lambda v: v.name if isinstance(v, Path) else f"line-{v.line}")
 def test_models_on_the_pages_parse(page: Path, block: pages.Block) -> None:
-    source = Source(f"{page.name}:{block.line}", block.text)
+    name = f"{page.name}:{block.line}"
     if "wrong" in block.words:
         with pytest.raises(OptSyntaxError):
-            parse(source)
+            parse(block.text, name)
         return
     try:
-        tree = parse(source)
+        tree = parse(block.text, name)
     except OptError as error:
         # A fragment may be data only; a whole model has something to solve.
         if "fragment" in block.words and {d.code for d in error.diagnostics} == {"nothing-to-solve"}:
