@@ -20,7 +20,7 @@ from optdsl.atoms.intervals import (
     turning,
     whole_where,
 )
-from optdsl.atoms.rows import EVERYWHERE, above, constant_sign, constant_slope, entries
+from optdsl.atoms.rows import EVERYWHERE, NO_PIECES, above, constant_sign, constant_slope, entries
 
 SMOOTH, C1, NONSMOOTH, DISCONTINUOUS = (
     Smoothness.SMOOTH, Smoothness.C1, Smoothness.NONSMOOTH, Smoothness.DISCONTINUOUS,
@@ -28,7 +28,6 @@ SMOOTH, C1, NONSMOOTH, DISCONTINUOUS = (
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 HANDBOOK = "Abramowitz and Stegun 1964, chapter 4"
 BOYD = "Boyd and Vandenberghe 2004, section 3.1.5"
-NO_PIECES: dict[str, Any] = {"pieces": None, "quadratic_form": None}
 
 
 def x_log_x(x: Any) -> Any:

@@ -15,10 +15,6 @@ import numpy as np
 from optdsl.atoms.atom import Atom
 
 
-def _axes(items: Any, batch: int) -> tuple[int, ...]:
-    return tuple(range(batch, np.ndim(items)))
-
-
 class ArrayFunctions:
     """Whole-array operations on NumPy arrays; leading axes repeat them."""
 

@@ -16,7 +16,6 @@ from optdsl.atoms.atom import Array, Interval, Smoothness
 
 MARGIN = 16 * float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
-UNKNOWN = float("nan")
 
 Raw = Callable[..., Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optdsl.atoms.atom import Array, Atom, Domain, Interval, MaxOf, Shapes, Smoothness
-from optdsl.atoms.exponentials import NO_PIECES, sigmoid
+from optdsl.atoms.exponentials import sigmoid
 from optdsl.atoms.intervals import (
     MARGIN,
     always,
@@ -19,7 +19,7 @@ from optdsl.atoms.intervals import (
     slopes,
     squared,
 )
-from optdsl.atoms.rows import EVERYWHERE, constant_sign, entries, numbers
+from optdsl.atoms.rows import EVERYWHERE, NO_PIECES, constant_sign, entries, numbers
 
 SMOOTH, NONSMOOTH = Smoothness.SMOOTH, Smoothness.NONSMOOTH
 

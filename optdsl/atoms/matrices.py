@@ -79,11 +79,6 @@ def _level(level: Smoothness) -> Any:
     return lambda x, batch=0: graded(~_points(x), level)
 
 
-def _anything(x: Interval, *others: Interval, batch: int = 0) -> Interval:
-    shape = x.lo.shape[:batch]
-    return interval(np.full(shape, -np.inf), np.full(shape, np.inf))
-
-
 # determinants ----------------------------------------------------------------------------------------------------
 
 

@@ -205,7 +205,6 @@ def _huber_smoothness(x: Interval, m: Interval) -> Any:
 
 
 M_NOT_NEGATIVE = Domain("m >= 0", lambda x, m: (m >= 0) & ~np.isnan(x), None)
-TWO_SLOPES = ("x: decreasing for x <= 0, increasing for x >= 0")
 STEPS = Absent("a step function; CVXPY takes it in quasiconvex problems only")
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from optdsl.atoms.atom import Absent, Array, Atom, Domain, Interval, Smoothness
-from optdsl.atoms.exponentials import NO_PIECES
 from optdsl.atoms.intervals import (
     absolute,
     always,
@@ -23,7 +22,7 @@ from optdsl.atoms.intervals import (
     squared,
     whole_where,
 )
-from optdsl.atoms.rows import EVERYWHERE, above, constant_sign, constant_slope, entries
+from optdsl.atoms.rows import EVERYWHERE, NO_PIECES, above, constant_sign, constant_slope, entries
 
 SMOOTH, C1, NONSMOOTH, DISCONTINUOUS = (
     Smoothness.SMOOTH, Smoothness.C1, Smoothness.NONSMOOTH, Smoothness.DISCONTINUOUS,

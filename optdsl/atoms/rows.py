@@ -11,6 +11,7 @@ from optdsl.atoms.atom import Array, Atom, Domain, Interval, Kind, Shapes
 from optdsl.atoms.intervals import intersect
 
 BROADCAST = Shapes("entry by entry; shapes broadcast", lambda *shapes: np.broadcast_shapes(*shapes))
+NO_PIECES: dict[str, Any] = {"pieces": None, "quadratic_form": None}
 EVERYWHERE = Domain("all numbers", None, None)
 
 
@@ -120,3 +121,13 @@ def whole(*, raw: Callable[..., Any], domain: Domain, kind: Kind = "array", resu
         kind=kind, acts_on="arrays", data_arguments=data_arguments, needs_symmetric=needs_symmetric, domain=domain,
         kernel=kernel, pieces=None, reduction_form=None, empty=None, **fields,
     )
+
+
+def batched(box: Interval, batch: int, value: Any, axes: int = 0) -> Array:
+    """One value for each batch entry, with `axes` axes of length 1 after the batch axes."""
+    return np.full(box.lo.shape[:batch], value)[(..., *(None,) * axes)]
+
+
+def rising(*boxes: Interval, batch: int = 0) -> tuple[Array, ...]:
+    """The slope rule of a function that no entry lowers."""
+    return tuple(np.where(box.is_point, 0.0, 1.0) for box in boxes)

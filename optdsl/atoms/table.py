@@ -12,8 +12,10 @@ from optdsl.atoms.functions import NumpyFunctions
 from optdsl.atoms.losses import LOSSES as LOSS_ROWS
 from optdsl.atoms.matrices import MATRICES
 from optdsl.atoms.metrics import METRICS as METRIC_ROWS
+from optdsl.atoms.norms import NORMS
 from optdsl.atoms.piecewise import PIECEWISE
 from optdsl.atoms.powers import POWERS
+from optdsl.atoms.rearrangements import REARRANGEMENTS
 from optdsl.atoms.reductions import REDUCTIONS as REDUCTION_ROWS
 from optdsl.atoms.trigonometry import TRIGONOMETRY
 
@@ -26,8 +28,8 @@ def _by_name(rows: tuple[Atom, ...]) -> Mapping[str, Atom]:
 
 
 ELEMENTWISE = _by_name(EXPONENTIALS + POWERS + TRIGONOMETRY + PIECEWISE)
-REDUCTIONS = _by_name(REDUCTION_ROWS)
-ARRAYWISE = _by_name(ARRAYS + MATRICES)
+REDUCTIONS = _by_name(REDUCTION_ROWS + NORMS)
+ARRAYWISE = _by_name(ARRAYS + REARRANGEMENTS + MATRICES)
 LOSSES = _by_name(LOSS_ROWS)
 METRICS = _by_name(METRIC_ROWS)
 

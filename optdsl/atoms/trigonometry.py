@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optdsl.atoms.atom import Absent, Array, Atom, Interval, Smoothness
-from optdsl.atoms.exponentials import NO_PIECES, sigmoid
+from optdsl.atoms.exponentials import sigmoid
 from optdsl.atoms.intervals import (
     always,
     decreasing,
@@ -20,7 +20,7 @@ from optdsl.atoms.intervals import (
     slopes,
     turning,
 )
-from optdsl.atoms.rows import EVERYWHERE, between, constant_slope, entries
+from optdsl.atoms.rows import EVERYWHERE, NO_PIECES, between, constant_slope, entries
 
 SMOOTH, NONSMOOTH, DISCONTINUOUS = Smoothness.SMOOTH, Smoothness.NONSMOOTH, Smoothness.DISCONTINUOUS
 HANDBOOK = "Abramowitz and Stegun 1964, chapter 4"

@@ -226,38 +226,51 @@ def check_smoothness(row: Atom) -> None:
     for trial in trials(row):
         first, second = trial.sample(random), trial.sample(random)
         second = [s if i in trial.free else f for i, (f, s) in enumerate(zip(first, second, strict=True))]
-        small = [np.all(np.abs(np.reshape(p, (trial.size, -1))) < 60, axis=1) for p in (*first, *second) if np.ndim(p)]
-        small += [_all(trial.inside(first)), _all(trial.inside(second))]
-        keep = np.flatnonzero(np.logical_and.reduce(small))
-        boxes = trial.take(keep)
-        ends = [[p if plain else p[keep] for p, plain in zip(side, trial.plain, strict=True)]
-                for side in (first, second)]
-        direction = [e - s for s, e in zip(*ends, strict=True)]
+        _try_segments(trial, first, second)
+        # Through the origin, where the boxes reach both sides of it.
+        mirrored = [np.clip(-f, box.lo, box.hi) if i in trial.free else f
+                    for i, (f, box) in enumerate(zip(first, trial.boxes, strict=True))]
+        _try_segments(trial, first, mirrored)
 
-        def at(share: np.ndarray, start: Any = ends[0], along: Any = direction) -> list[Any]:
-            return [s if np.ndim(s) == 0 else s + _lift(share, s) * d for s, d in zip(start, along, strict=True)]
 
-        level = np.broadcast_to(boxes.rule("smoothness", boxes.boxes).reshape(boxes.size, -1).min(axis=1), boxes.size)
+def _try_segments(trial: Trial, first: Any, second: Any) -> None:
+    """The smoothness claims along the segments between two points of each box."""
+    small = [np.all(np.abs(np.reshape(p, (trial.size, -1))) < 60, axis=1) for p in (*first, *second) if np.ndim(p)]
+    small += [_all(trial.inside(first)), _all(trial.inside(second))]
+    keep = np.flatnonzero(np.logical_and.reduce(small))
+    boxes = trial.take(keep)
+    start, end = ([p if plain else p[keep] for p, plain in zip(side, trial.plain, strict=True)]
+                  for side in (first, second))
+    direction = [e - s for s, e in zip(start, end, strict=True)]
+    level = np.broadcast_to(boxes.rule("smoothness", boxes.boxes).reshape(boxes.size, -1).min(axis=1), boxes.size)
 
-        def value(t: np.ndarray, at: Any = at, b: Trial = boxes) -> np.ndarray:
-            return _total(b.value(at(t)))
+    def at(share: np.ndarray) -> list[Any]:
+        return [s if np.ndim(s) == 0 else s + _lift(share, s) * d for s, d in zip(start, direction, strict=True)]
 
-        def slope(t: np.ndarray, at: Any = at, b: Trial = boxes, d: Any = direction) -> np.ndarray:
-            # Not at the very ends, where a kink at the edge of the box shows as a subgradient.
-            points = at(1e-7 + (1 - 2e-7) * t)
-            return _total(np.broadcast_to(b.gradient(points, d), b.value(points).shape))
+    def value(share: np.ndarray) -> np.ndarray:
+        return _total(boxes.value(at(share)))
 
-        def bend(t: np.ndarray, slope: Any = slope) -> np.ndarray:
-            low, high = np.clip(t - 1e-5, 0, 1), np.clip(t + 1e-5, 0, 1)
-            return (slope(high) - slope(low)) / (high - low)
+    def slope_at(points: list[Any]) -> np.ndarray:
+        return _total(np.broadcast_to(boxes.gradient(points, direction), boxes.value(points).shape))
 
-        for what, f, excluded, widths in (
-            ("jump", value, Smoothness.NONSMOOTH, (1e-9, 1e-12)),
-            ("kink", slope, Smoothness.C1, (1e-7, 1e-10)),
-            ("bend", bend, Smoothness.SMOOTH, (1e-2, 1e-4)),
-        ):
-            wrong = (level >= excluded) & _has_jump(f, boxes.size, *widths)
-            assert not wrong.any(), f"a {what} between {_first(ends[0], wrong)} and {_first(ends[1], wrong)}"
+    def slope(share: np.ndarray) -> np.ndarray:
+        # Not at the very ends, where a kink at the edge of the box shows as a subgradient.
+        return slope_at(at(1e-7 + (1 - 2e-7) * share))
+
+    def bend(share: np.ndarray) -> np.ndarray:
+        low, high = np.clip(share - 1e-6, 0, 1), np.clip(share + 1e-6, 0, 1)
+        return (slope(high) - slope(low)) / (high - low)
+
+    for points in (start, end):
+        wrong = (level >= Smoothness.C1) & np.isfinite(_total(boxes.value(points))) & ~np.isfinite(slope_at(points))
+        assert not wrong.any(), f"no finite slope at {_first(points, wrong)}"
+    for what, f, excluded, widths in (
+        ("jump", value, Smoothness.NONSMOOTH, (1e-9, 1e-12)),
+        ("kink", slope, Smoothness.C1, (1e-7, 1e-10)),
+        ("bend", bend, Smoothness.SMOOTH, (1e-4, 3e-6)),
+    ):
+        wrong = (level >= excluded) & _has_jump(f, boxes.size, *widths)
+        assert not wrong.any(), f"a {what} between {_first(start, wrong)} and {_first(end, wrong)}"
 
 
 def _total(values: np.ndarray) -> np.ndarray:
@@ -303,6 +316,8 @@ def check_cvxpy(row: Atom) -> None:
     seen = 0
     for trial in trials(row):
         points = trial.sample(random)
+        keep = np.flatnonzero(_all(trial.inside(points)))
+        trial, points = trial.take(keep), [p if np.ndim(p) == 0 else p[keep] for p in points]
         sets = _by_data(trial, points)
         for index in sets:
             chosen = [p if np.ndim(p) == 0 else p[index] for p in points]

@@ -110,7 +110,7 @@ class Trial:
         """One point in each box: ends, points near them, and points between."""
         points = []
         for i, (box, plain) in enumerate(zip(self.restricted(), self.plain, strict=True)):
-            if plain:
+            if plain or self.row.is_data(i):
                 points.append(box.lo)
                 continue
             reach = random.choice([2.0, 8.0, 40.0, 800.0], size=(self.size, *(1,) * (box.lo.ndim - 1)))
