@@ -30,7 +30,7 @@ BINARY_OPERATORS = frozenset(
 )  # fmt: skip
 CONTINUES = BINARY_OPERATORS | {"COMMA", "COLON", "NOT"}
 
-MAX_DEPTH = 100  # open brackets; later stages walk the tree by recursion
+MAX_DEPTH = 64  # open brackets; later stages walk the tree by recursion
 
 
 @dataclass(slots=True)
@@ -189,7 +189,8 @@ class _Lexer:
         elif kind in BINARY_OPERATORS or kind in ("COMMA", "COLON"):
             if self.brackets or len(tokens.kinds) > tokens.firsts[-1]:
                 return
-            if not tokens.kinds or tokens.firsts[-2] not in self.continued:
+            statement = tokens.firsts[-2] if tokens.kinds else 0
+            if statement not in self.continued:
                 operator = self.source.text[start:end]
                 before = ": the statement before it has already ended" if tokens.kinds else ""
                 self.report(
@@ -199,8 +200,8 @@ class _Lexer:
                     end,
                     hint=f"end the line before with `{operator}`, or put round brackets around the whole expression",
                 )
+                self.continued.add(statement)
             if tokens.kinds:  # read on as if it were one statement
-                self.continued.add(tokens.firsts[-2])
                 del tokens.kinds[-1], tokens.starts[-1], tokens.ends[-1], tokens.lines[-1], tokens.firsts[-1]
 
     def newline(self, start: int, end: int) -> None:

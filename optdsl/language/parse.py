@@ -17,8 +17,8 @@ from optdsl.language.mistakes import Failure, explain
 from optdsl.language.statements import unknown_statement
 
 MAX_MISTAKES = 20
-MAX_LEVELS = 150  # of a tree; later stages walk it by recursion
-LONG_STATEMENT = 300  # tokens; no shorter one can be as deep as MAX_LEVELS
+MAX_LEVELS = 120  # of a tree; later stages walk it by recursion
+LONG_STATEMENT = MAX_LEVELS  # tokens; no shorter one can be deeper
 
 Builder = Callable[[list[Any], int, int], Any]
 
@@ -36,9 +36,9 @@ def parse(text: str, name: str = "<text>") -> tree.File:
     if not tokens.firsts:
         _raise(tokens.diagnostics or [_nothing(source)])
     if not tokens.diagnostics:
-        builder = TreeBuilder(tokens)
-        file = _Run(tables(), builder, 0, len(tokens.kinds) - 1).run("file")
-        if not isinstance(file, Failure) and not builder.diagnostics:
+        parser = _Parser(tokens)
+        file = parser.run("file", 0, len(tokens.kinds) - 1)
+        if not isinstance(file, Failure) and not parser.builder.diagnostics:
             deep = _too_deep(file, tokens)
             if deep:
                 _raise(deep)
@@ -49,15 +49,14 @@ def parse(text: str, name: str = "<text>") -> tree.File:
 def parse_expression(text: str, name: str = "<text>") -> tree.Expr:
     """The tree of a single expression; raises OptSyntaxError."""
     tokens = lex(Source(name, text))
-    end = len(tokens.kinds) - 1
-    builder = TreeBuilder(tokens)
     if tokens.diagnostics or not tokens.firsts:
         _raise(tokens.diagnostics or [_nothing(tokens.source)])
-    value = _Run(tables(), builder, 0, end - 1).run("expression")
+    parser = _Parser(tokens)
+    value = parser.run("expression", 0, len(tokens.kinds) - 2)
     if isinstance(value, Failure):
         _raise([explain(value)])
-    if builder.diagnostics:
-        _raise(builder.diagnostics)
+    if parser.builder.diagnostics:
+        _raise(parser.builder.diagnostics)
     return value  # type: ignore[no-any-return]
 
 
@@ -98,22 +97,21 @@ def _check_unicode(source: Source) -> None:
 # ------------------------------------------------------------------------------------------- the parsing loop
 
 
-class _Run:
-    """One LALR parse of the tokens from `first` up to `end`, which counts as the end of the text."""
+class _Parser:
+    """LALR parses of stretches of the tokens of one text."""
 
-    def __init__(self, grammar: Tables, builder: TreeBuilder, first: int, end: int) -> None:
-        self.grammar = grammar
-        self.builder = builder
-        self.first = first
-        self.end = end
+    def __init__(self, tokens: Tokens) -> None:
+        self.grammar = tables()
+        self.tokens = tokens
+        self.builder = TreeBuilder(tokens)
+        self.builds = _builds(self.grammar, self.builder)
 
-    def run(self, start: str) -> Any:
-        """What the grammar's rule `start` builds from the tokens, or the Failure that stopped it."""
-        grammar, tokens = self.grammar, self.builder.tokens
-        actions, builds = grammar.actions, _builds(grammar, self.builder)
-        leap = _leaps(grammar)
-        kinds, end, final = tokens.kinds, self.end, grammar.ends[start]
-        index = self.first
+    def run(self, start: str, first: int, end: int) -> Any:
+        """What the grammar's rule `start` builds from the tokens from `first` up to `end`, or the Failure met there."""
+        grammar, tokens, builds = self.grammar, self.tokens, self.builds
+        actions, leap = grammar.actions, _leaps(grammar)
+        kinds, final = tokens.kinds, grammar.ends[start]
+        index = first
         kind = kinds[index] if index < end else "$END"
         states = [grammar.starts[start]]
         values: list[Any] = []
@@ -122,7 +120,7 @@ class _Run:
         while True:
             action = actions[state].get(kind)
             if action is None:
-                return Failure(grammar, tokens, start, self.first, end, index, states)
+                return Failure(grammar, tokens, start, first, end, index, states)
             if action >= 0:
                 states.append(action)
                 values.append(index)
@@ -235,6 +233,7 @@ def _all_mistakes(tokens: Tokens) -> list[Diagnostic]:
         return at < len(lines) and lines[at] <= tokens.lines[end]
 
     found = list(tokens.diagnostics)
+    parser = _Parser(tokens)
     for first, end, in_block, diagnostic in _statements(tokens):
         if diagnostic is not None and not reported(first, end):
             found.append(diagnostic)
@@ -242,10 +241,10 @@ def _all_mistakes(tokens: Tokens) -> list[Diagnostic]:
             break
         if first == end:
             continue
-        builder = TreeBuilder(tokens)
-        result = _Run(tables(), builder, first, end).run("constraint" if in_block else "statement")
+        parser.builder.diagnostics.clear()
+        result = parser.run("constraint" if in_block else "statement", first, end)
         if not isinstance(result, Failure):
-            found.extend(builder.diagnostics)
+            found.extend(parser.builder.diagnostics)
         elif not reported(first, end):
             found.append(explain(result))
     return found
@@ -314,6 +313,8 @@ def _deep_part(node: Any) -> Span | None:
     todo: list[tuple[Any, int]] = [(node, 0)]
     while todo:
         node, level = todo.pop()
+        if level > MAX_LEVELS:
+            return getattr(node, "span", None)
         if isinstance(node, tuple):
             todo.extend((part, level) for part in node if not isinstance(part, str))
         elif isinstance(node, tree.Binary):
@@ -321,7 +322,5 @@ def _deep_part(node: Any) -> Span | None:
             todo.append((node.left, left_level))
             todo.append((node.right, level + 1))
         elif is_dataclass(node) and not isinstance(node, (tree.Number, tree.Name, tree.String, Span)):
-            if level > MAX_LEVELS:
-                return getattr(node, "span", None)
             todo.extend((getattr(node, part.name), level + 1) for part in fields(node) if part.compare)
     return None

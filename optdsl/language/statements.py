@@ -13,8 +13,8 @@ KNOWN_WORDS: Mapping[str, str] = {
     "maximum": "maximize", "objective": "minimize", "st": "subject to", "s": "subject to", "such": "subject to",
     "subjectto": "subject to", "subject_to": "subject to", "constraints": "subject to", "constraint": "subject to",
     "variable": "var", "variables": "var", "decision": "var", "parameter": "param", "parameters": "param",
-    "data": "param", "const": "param", "define": "let", "expression": "let", "print": "show", "display": "show", "output": "show",
-    "sets": "set", "import": "table", "read": "table", "load": "table",
+    "data": "param", "const": "param", "define": "let", "expression": "let", "print": "show", "display": "show",
+    "output": "show", "sets": "set", "import": "table", "read": "table", "load": "table",
 }  # fmt: skip
 KEYWORDS = ("set", "param", "var", "let", "table", "minimize", "maximize", "subject to", "show", "solve")
 RELATIONS = frozenset({"LESSTHAN", "LE", "MORETHAN", "GE", "EQUAL", "EQUAL_EQUAL", "MATRIX_GE", "MATRIX_LE", "UNEQUAL"})
