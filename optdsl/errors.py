@@ -7,6 +7,7 @@ as one `OptError`; `optdsl.cli` and `str(error)` draw them with the same functio
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -112,6 +113,14 @@ class DataError(OptError):
 
 class OptionError(OptError):
     """A method, an option or a command-line argument is not known or not allowed."""
+
+
+class NotSolvable(OptError):
+    """The model is valid, but no method of this version takes its class; `problem_class` is as far as it is known."""
+
+    def __init__(self, *diagnostics: Diagnostic, model: str, problem_class: Mapping[str, str]) -> None:
+        super().__init__(*diagnostics)
+        self.model, self.problem_class = model, dict(problem_class)
 
 
 def render(diagnostic: Diagnostic) -> str:

@@ -25,10 +25,7 @@ def write_files(solution: Solution, folder: Path, format: str = "csv") -> tuple[
     Each file is written beside its place and renamed when all are complete. Returns the paths. Raises
     OptionError for an unknown format or a folder that cannot be written.
     """
-    if format not in FORMATS:
-        near = closest(format, FORMATS)
-        hint = f"did you mean {near}?" if near else f"formats are {' and '.join(FORMATS)}"
-        raise OptionError(Diagnostic("unknown-output-format", f'there is no output format "{format}"', hint=hint))
+    check_format(format)
     writers = dict(_writers(solution, format))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,6 +39,14 @@ def write_files(solution: Solution, folder: Path, format: str = "csv") -> tuple[
                 hint="--out needs a folder that exists or can be made, and may be written to",
             )
         ) from None
+
+
+def check_format(format: str) -> None:
+    """Raises OptionError for a format that tables cannot be written in."""
+    if format not in FORMATS:
+        near = closest(format, FORMATS)
+        hint = f"did you mean {near}?" if near else f"formats are {' and '.join(FORMATS)}"
+        raise OptionError(Diagnostic("unknown-output-format", f'there is no output format "{format}"', hint=hint))
 
 
 Writer = Callable[[Path], None]

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from optdsl.answer.labelled import LabelledArray, index_labels
-from optdsl.answer.solution import Checks, ConflictAnswer, ConstraintAnswer, Ray, Solution, VariableAnswer
+from optdsl.answer.solution import (
+    Checks,
+    ConflictAnswer,
+    ConstraintAnswer,
+    ProblemClass,
+    Ray,
+    Route,
+    Solution,
+    VariableAnswer,
+)
+from optdsl.answer.verdict import StatementVerdict, Verdict
 from optdsl.data.members import Label, SetValue, column_list
 from optdsl.errors import DataPlace, Diagnostic
 
@@ -35,12 +45,8 @@ def solution_record(solution: Solution) -> dict[str, Any]:
         "status": solution.status.word,
         "guarantee": solution.guarantee.word,
         "objective": _objective(solution),
-        "class": {
-            "type": solution.problem_class.type,
-            "convexity": solution.problem_class.convexity,
-            "smoothness": solution.problem_class.smoothness,
-        },
-        "route": {"method": solution.route.method, "solver": solution.route.solver, "why": solution.route.why},
+        "class": _class(solution.problem_class),
+        "route": _route(solution.route),
         "variables": {name: _variable(answer) for name, answer in solution.variables.items()},
         "constraints": {name: _constraint(answer) for name, answer in solution.constraints.items()},
         "show": [{"expr": item.text, **_shown(item.value)} for item in solution.show or ()],
@@ -191,3 +197,46 @@ def _ray(ray: Ray) -> dict[str, Any]:
     if ray.direction is None:
         return {"ray": None, "why": ray.why}
     return {"ray": _direction(ray.direction)}
+
+
+def verdict_json(verdict: Verdict) -> str:
+    """The object that `optdsl check --json` prints."""
+    record: dict[str, Any] = {
+        "optdsl": VERSION,
+        "model": verdict.model,
+        "class": _class(verdict.problem_class),
+        "size": {
+            "variables": verdict.size.variables,
+            "constraints": verdict.size.constraints,
+            "nonzeros": verdict.size.nonzeros,
+            "integers": verdict.size.integers,
+        },
+        "statements": [_statement(item) for item in verdict.statements],
+        "witness": verdict.witness,
+        "route": None if verdict.route is None else _route(verdict.route),
+    }
+    if verdict.warnings:
+        record["notes"] = list(verdict.warnings)
+    return json_text(record)
+
+
+def _statement(item: StatementVerdict) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "line": item.line,
+        "role": item.role,
+        "curvature": item.curvature,
+        "sign": item.sign,
+        "smoothness": item.smoothness,
+        "ok": item.ok,
+        "proof": [dict(step) for step in item.proof],
+        "blame": None if item.blame is None else dict(item.blame),
+    }
+
+
+def _class(kind: ProblemClass) -> dict[str, Any]:
+    return {"type": kind.type, "convexity": kind.convexity, "smoothness": kind.smoothness}
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return {"method": route.method, "solver": route.solver, "why": route.why}

@@ -10,7 +10,7 @@ import numpy as np
 from optdsl.answer.labelled import LabelledArray, index_labels, index_names
 from optdsl.answer.layout import Page, beside, left, right, shortened, width_of
 from optdsl.answer.numbers import NOTHING, number_text, point_aligned
-from optdsl.data.members import SetValue, column_list
+from optdsl.data.members import Labels, SetValue, TextLabels, column_list
 
 ALL_ROWS = 24
 """A table with no more rows than this is printed whole."""
@@ -118,7 +118,8 @@ def _list(group: Sequence[Titled], page: Page, hide_zeros: bool = False) -> list
         body = beside([*labels, _dim_zeros(numbers[0], page)], GAP)
     else:
         names = index_names(axes)
-        label_columns = [left([name, *texts]) for name, texts in zip(names, labels, strict=True)]
+        pads = [right if _of_integers(column) else left for axis in axes for column in axis.columns]
+        label_columns = [pad([name, *texts]) for pad, name, texts in zip(pads, names, labels, strict=True)]
         value_columns = [right([shortened(item.title), *texts]) for item, texts in zip(group, numbers, strict=True)]
         first = beside([[column[0]] for column in (*label_columns, *value_columns)], GAP)[0]
         head = INDENT + page.style(first, "bold")
@@ -161,6 +162,10 @@ def _label_texts(axes: Sequence[SetValue], rows: np.ndarray) -> list[list[str]]:
         for axis, position in zip(axes, positions, strict=True)
         for column in axis.columns
     ]
+
+
+def _of_integers(labels: Labels) -> bool:
+    return not isinstance(labels, TextLabels)
 
 
 def _label_column(labels: Sequence[int | str]) -> list[str]:

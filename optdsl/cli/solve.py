@@ -1,0 +1,97 @@
+"""`optdsl solve`: from a file to a checked answer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optdsl.answer.inputs import read_model
+from optdsl.cli.console import write_error, write_json, write_out
+from optdsl.cli.inputs import as_given_data, read_options
+from optdsl.cli.interrupt import Interrupts
+from optdsl.cli.live import LiveLine
+from optdsl.cli.options import data_options, json_option, method_options, model_argument
+
+FOUND, NOT_FOUND = 0, 1
+
+
+@click.command("solve")
+@model_argument
+@json_option
+@method_options
+@data_options
+@click.option("--out", metavar="DIR", help="Write each variable and constraint as a table, and result.json, there.")
+@click.option("--out-format", metavar="FORMAT", default="csv", help="The tables' format: csv (default) or parquet.")
+@click.option("--quiet", is_flag=True, help="Print only the status and the objective, and no live line.")
+@click.option("--time-limit", metavar="SECONDS", type=float, help="Stop the solver after so long.")
+def command(
+    model: str,
+    as_json: bool,
+    method: str | None,
+    method_options: tuple[str, ...],
+    set_options: tuple[str, ...],
+    data_options: tuple[str, ...],
+    out: str | None,
+    out_format: str,
+    quiet: bool,
+    time_limit: float | None,
+) -> int:
+    """Solve a model and print the checked answer.
+
+    Ends with code 0 for an answer that passed the checks, 1 for a model that has none (infeasible, unbounded, a
+    limit was hit), 2 for a mistake in the model, its data or the options. Ctrl-C stops with the best point so far.
+
+    \b
+    optdsl solve diet.opt
+    optdsl solve diet.opt --set need=3000 --data foods=other.csv
+    optdsl solve plan.opt --time-limit 60 --opt gap=0.01 --out results
+    optdsl solve plan.opt --method cvxpy --opt solver=OSQP
+    optdsl solve plan.opt --json | jq .objective.value
+    cat plan.opt | optdsl solve -
+    """
+    from optdsl.answer.files import check_format
+
+    if out is not None:
+        check_format(out_format)
+    options = read_options(method_options)
+    supplied, paths = as_given_data(set_options, data_options)
+    given = read_model(model)
+
+    from optdsl.answer.stages import Controls, solve_text
+
+    with Interrupts(quiet=as_json) as interrupts, LiveLine(sys.stderr, quiet) as line:
+
+        def watch(stage: str) -> None:
+            interrupts.running = stage == "solving"
+            line.stage(stage)
+
+        controls = Controls(time_limit=time_limit, progress=line.progress, stop=interrupts.stop, watch=watch)
+        solution = solve_text(
+            given.text,
+            given.name,
+            folder=given.folder,
+            supplied=supplied,
+            paths=paths,
+            method=method,
+            options=options,
+            controls=controls,
+        )
+    from optdsl.answer.layout import page_of
+
+    if as_json:
+        write_json(solution.to_json())
+    elif quiet:
+        from optdsl.answer.terminal import solution_line
+
+        write_out(solution_line(solution))
+    else:
+        from optdsl.answer.terminal import solution_text
+
+        write_out(solution_text(solution, page_of(sys.stdout)))
+    if out is not None:
+        written = solution.save(Path(out), out_format)
+        if not quiet:
+            write_error(f"\n{len(written)} files written to {out}")
+    return FOUND if solution.status.acceptable else NOT_FOUND
