@@ -97,6 +97,10 @@ class _Printer:
             return Group(["(", self.bare(expr), ")"])
         return self.bare(expr)
 
+    def whole(self, expr: tree.Expr | tree.Slice, least: int) -> Doc:
+        """An expression that is kept in one line if it can."""
+        return Group([self.expression(expr, least)], whole=True)
+
     def bare(self, expr: tree.Expr | tree.Slice) -> Doc:
         """An expression without brackets around it."""
         match expr:
@@ -158,13 +162,13 @@ class _Printer:
             node = node.left
         parts: list[Doc] = [self.expression(node, strength)]
         for op, operand in reversed(rest):
-            parts += [" " + op, self.line(operand.span.start), self.expression(operand, strength + 1)]
+            parts += [" " + op, self.line(operand.span.start), self.whole(operand, strength + 1)]
         return Group([parts[0], Nest(parts[1:])], fill=True, whole=True)
 
     def compare(self, expr: tree.Compare) -> Doc:
         parts: list[Doc] = [self.expression(expr.operands[0], RANGE)]
         for op, operand in zip(expr.ops, expr.operands[1:], strict=True):
-            parts += [" " + op, self.line(operand.span.start), self.expression(operand, RANGE)]
+            parts += [" " + op, self.line(operand.span.start), self.whole(operand, RANGE)]
         return Group([parts[0], Nest(parts[1:])], fill=True, whole=True)
 
     def conditional(self, expr: tree.IfElse, least: int) -> Doc:
@@ -212,7 +216,7 @@ class _Printer:
             elif opening == "(" and _reads_as_keyword(item):
                 parts.append(Group(["(", self.bare(item), ")"]))
             else:
-                parts.append(self.expression(item, CONDITIONAL))
+                parts.append(self.whole(item, CONDITIONAL))
             if at < len(items) - 1:
                 parts.append(",")
         return _bracketed(opening, parts, self.line(span.end, ""), closing, fill)
@@ -226,7 +230,9 @@ class _Printer:
         parts: list[Doc] = []
         for at, (key, value) in enumerate(expr.items):
             parts.append(self.line(key.span.start, " " if at else ""))
-            parts.append(Group([self.expression(key, CONDITIONAL), ": ", self.expression(value, CONDITIONAL)]))
+            parts.append(
+                Group([self.expression(key, CONDITIONAL), ": ", self.expression(value, CONDITIONAL)], whole=True)
+            )
             if at < len(expr.items) - 1:
                 parts.append(",")
         fill = all(_short(key) and _short(value) for key, value in expr.items)
@@ -325,7 +331,7 @@ class _Printer:
             return Group(["(", self.bare(value), ")"])
         parts: list[Doc] = [Group(["(", self.bare(value.operands[0]), ")"])]
         for op, operand in zip(value.ops, value.operands[1:], strict=True):
-            parts += [" " + op, self.line(operand.span.start), self.expression(operand, RANGE)]
+            parts += [" " + op, self.line(operand.span.start), self.whole(operand, RANGE)]
         return Group([parts[0], Nest(parts[1:])], fill=True, whole=True)
 
     def definition(self, value: tree.Expr | None, source: tree.DataSource | None) -> Doc:

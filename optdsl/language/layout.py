@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 INDENT = 2
+WHOLE = 76  # columns; a wider group is no longer kept together
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Group(_Compound):
     def __init__(self, parts: Sequence[Doc], fill: bool = False, whole: bool = False) -> None:
         super().__init__(parts)
         self.fill = fill
-        if whole and self.width is not None:
+        if whole and self.width is not None and self.width <= WHOLE:
             self.head = self.width
 
 

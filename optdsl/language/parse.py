@@ -234,15 +234,15 @@ def _all_mistakes(tokens: Tokens) -> list[Diagnostic]:
 
     found = list(tokens.diagnostics)
     parser = _Parser(tokens)
-    for first, end, in_block, diagnostic in _statements(tokens):
+    for first, end, rule, diagnostic in _statements(tokens):
         if diagnostic is not None and not reported(first, end):
             found.append(diagnostic)
         if len(found) >= MAX_MISTAKES:
             break
-        if first == end:
+        if rule is None:
             continue
         parser.builder.diagnostics.clear()
-        result = parser.run("constraint" if in_block else "statement", first, end)
+        result = parser.run(rule, first, end)
         if not isinstance(result, Failure):
             found.extend(parser.builder.diagnostics)
         elif not reported(first, end):
@@ -250,11 +250,10 @@ def _all_mistakes(tokens: Tokens) -> list[Diagnostic]:
     return found
 
 
-def _statements(tokens: Tokens) -> Iterator[tuple[int, int, bool, Diagnostic | None]]:
-    """The stretches of tokens to parse on their own: first, end, whether it is a constraint, and what is wrong already.
+def _statements(tokens: Tokens) -> Iterator[tuple[int, int, str | None, Diagnostic | None]]:
+    """The stretches of tokens to parse on their own: first, end, as what (None: not at all), and what is wrong already.
 
-    A first word that is no keyword but looks like one is reported here, and read as that keyword. Stretches of no
-    length are not to be parsed.
+    A first word that is no keyword but looks like one is reported here, and read as that keyword.
     """
     kinds = tokens.kinds
     in_block = False
@@ -268,7 +267,7 @@ def _statements(tokens: Tokens) -> Iterator[tuple[int, int, bool, Diagnostic | N
                 diagnostic = None
             if meant == "subject to":
                 in_block, lost = True, False
-                yield end, end, False, diagnostic
+                yield first, end, None, diagnostic
                 continue
             if meant == "constraint":
                 in_block = True
@@ -277,16 +276,17 @@ def _statements(tokens: Tokens) -> Iterator[tuple[int, int, bool, Diagnostic | N
                 tokens.mark_label(first + 1)
             elif not in_block:
                 lost = True
-                yield end, end, False, diagnostic
+                yield first, end, None, diagnostic
                 continue
         if kinds[first] in STATEMENT_WORDS and not (in_block and kinds[first + 1] == "COLON"):
             in_block, lost = kinds[first] == "SUBJECT", False
         if first in tokens.broken:
             continue
         if kinds[first] == "SUBJECT" and kinds[first + 1] == "TO":
-            yield min(first + 2, end), end, True, diagnostic
+            yield first + 2, end, "constraint" if first + 2 < end else None, diagnostic
         else:
-            yield first, end, in_block and kinds[first] not in STATEMENT_WORDS, diagnostic
+            constraint = in_block and kinds[first] not in STATEMENT_WORDS
+            yield first, end, "constraint" if constraint else "statement", diagnostic
 
 
 def _too_deep(file: tree.File, tokens: Tokens) -> list[Diagnostic]:
@@ -313,10 +313,10 @@ def _deep_part(node: Any) -> Span | None:
     todo: list[tuple[Any, int]] = [(node, 0)]
     while todo:
         node, level = todo.pop()
-        if level > MAX_LEVELS:
-            return getattr(node, "span", None)
         if isinstance(node, tuple):
             todo.extend((part, level) for part in node if not isinstance(part, str))
+        elif level > MAX_LEVELS:
+            return getattr(node, "span", None)
         elif isinstance(node, tree.Binary):
             left_level = level if isinstance(node.left, tree.Binary) and node.op != "^" else level + 1
             todo.append((node.left, left_level))
