@@ -39,9 +39,9 @@ def find_conflict(program: Program, *, time_budget: float = 10.0, stop: Callable
     """Members of an infeasible program that cannot hold together; `irreducible` when each was shown to be needed.
 
     First what is plain to see; then Farkas's multipliers (HiGHS's dual ray), whose support is small already;
-    then a deletion filter (Chinneck 2008, chapter 6): whatever can go while the rest stays infeasible, goes. For LP and QP each test
-    is an LP, with integers a MILP. Cut short by the budget in seconds or by `stop`, what is left is returned with
-    `irreducible` false; no members when infeasibility itself was not confirmed.
+    then a deletion filter (Chinneck 2008, chapter 6): whatever can go while the rest stays infeasible, goes.
+    For LP and QP each test is an LP, with integers a MILP. Cut short by the budget in seconds or by `stop`,
+    what is left is returned with `irreducible` false; no members when infeasibility was not confirmed.
     """
     plain = trivial_conflict(program)
     if plain is not None:
