@@ -189,11 +189,13 @@ def _codes(target: TextLabels, sought: list[Label]) -> np.ndarray:
 class SetValue:
     """The members of a set: `arity` columns of labels of equal length, in the set's order.
 
-    `name` is how messages call it. Two sets may be compared with `same_members`; `==` is identity.
+    `name` is how messages call it; `parts` names the sets of the columns where several sets were combined.
+    Two sets may be compared with `same_members`; `==` is identity.
     """
 
     name: str
     columns: tuple[Labels, ...]
+    parts: tuple[str, ...] = ()
 
     @property
     def arity(self) -> int:
@@ -359,6 +361,24 @@ class _Join:
         found = self.keys[place] == keys
         start = self.starts[place]
         return start, np.where(found, self.starts[place + 1] - start, 0)
+
+
+def concatenate(parts: Sequence[Labels]) -> Labels:
+    """The labels of several columns, one after the other."""
+    if not any(isinstance(part, TextLabels) for part in parts):
+        return integer_labels(np.concatenate([part.integers for part in parts]))
+    codes, categories = [], {}
+    for part in parts:
+        if isinstance(part, TextLabels):
+            own, local = part.categories.tolist(), part.codes
+        else:
+            values, local = np.unique(part.integers, return_inverse=True)
+            own = values.tolist()
+        for label in own:
+            categories.setdefault(label, len(categories))
+        table = np.fromiter(map(categories.__getitem__, own), dtype=np.int64, count=len(own))
+        codes.append(table[local] if len(own) else np.empty(0, dtype=np.int64))
+    return TextLabels(np.concatenate(codes), object_array(list(categories)))
 
 
 def range_set(name: str, low: int, high: int, step: int = 1) -> SetValue:

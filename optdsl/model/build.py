@@ -1,0 +1,535 @@
+"""From syntax tree and data to the model: declarations in order of use, then the statements.
+
+Independent mistakes are collected and reported together; what depends on a mistaken declaration is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optdsl.data.arrays import DenseArray, ParameterValue
+from optdsl.data.content import find_file
+from optdsl.data.forms import FrameValue
+from optdsl.data.members import SetValue, range_set
+from optdsl.data.supplied import Supplied
+from optdsl.data.tables import open_table, read_array
+from optdsl.errors import DataError, Diagnostic, ModelError, OptError, Source, Span, closest
+from optdsl.language import expression_text, tree
+from optdsl.model.elaborate import Elaborator
+from optdsl.model.faults import in_words
+from optdsl.model.keyed import Origin
+from optdsl.model.missing import missing_data
+from optdsl.model.model import Let, Marks, MethodChoice, Model, Shown, Variable
+from optdsl.model.names import evaluation_order, names_in
+from optdsl.model.options import option_values
+from optdsl.model.parameters import Declared, Parameters
+from optdsl.model.scope import (
+    Context,
+    EntrySymbol,
+    FunctionSymbol,
+    LetSymbol,
+    OtherSymbol,
+    SetSymbol,
+    Symbol,
+    Workspace,
+    set_axis,
+)
+from optdsl.model.shapes import Axis, Marker
+from optdsl.model.sources import Tables, Wanted, by_position, supplied_parameter, supplied_set
+from optdsl.model.statements import Statements
+from optdsl.model.variables import Variables
+from optdsl.terms import nodes
+from optdsl.terms.evaluate import Lanes
+from optdsl.terms.frame import Frame
+from optdsl.terms.lanes import Family, VariableValue
+
+Declaration = tree.SetDecl | tree.ParamDecl | tree.VarDecl | tree.LetDecl
+
+
+def build(
+    file: tree.File,
+    *,
+    folder: Path = Path(),
+    supplied: Mapping[str, Supplied] | None = None,
+    paths: Mapping[str, str] | None = None,
+    name: str = "model",
+) -> Model:
+    """Bind data to a text and elaborate it.
+
+    `folder` is what table paths are relative to; `supplied` holds values by name (parameters, sets, tables);
+    `paths` holds files by name (`--data`). Raises `OptError` with every independent mistake that was found.
+    """
+    return _Builder(file, folder, dict(supplied or {}), dict(paths or {}), name).build()
+
+
+class _Builder:
+    def __init__(
+        self, file: tree.File, folder: Path, supplied: dict[str, Supplied], paths: dict[str, str], name: str
+    ) -> None:
+        self.file, self.folder, self.supplied, self.paths, self.name = file, folder, supplied, paths, name
+        self.source: Source = file.source
+        self.diagnostics: list[Diagnostic] = []
+        self.failed: set[str] = set()
+        self.declarations: dict[str, Declaration] = {}
+        self.table_declarations: dict[str, tree.TableDecl] = {}
+        self.sets: dict[str, SetValue | Family] = {}
+        self.parameters: dict[str, ParameterValue] = {}
+        self.variable_values: dict[str, VariableValue] = {}
+        self.variables: dict[str, Variable] = {}
+        self.lets: dict[str, Let] = {}
+        self.symbols: dict[str, Symbol] = {}
+        self.columns = 0
+        lanes = Lanes(self.sets, self.parameters, self.variable_values)
+        self.workspace = Workspace(self.source, self.symbols, lanes, Marker(), folder)
+        self.elaborator = Elaborator(self.workspace)
+        self.statements = Statements(self.elaborator)
+        self.parameter_rules = Parameters(self.elaborator)
+        self.variable_rules = Variables(self.elaborator)
+
+    # -------------------------------------------------------------------------------------------------------- the whole
+
+    def build(self) -> Model:
+        constraint_names = self._declare_names()
+        self.tables = Tables(self.source, self.folder, self.table_declarations, self.paths, self.supplied)
+        self._check_outside_names()
+        self.diagnostics.extend(
+            missing_data(self.declarations, self.supplied, self.paths, self.source, self.failed)
+        )
+        self._evaluate_declarations()
+        objective, objective_array = self._objective()
+        constraints = self._constraints(constraint_names)
+        if objective_array is not None:
+            self.symbols[objective.name] = LetSymbol(objective.name, objective_array)
+        shown = self._shown()
+        method = self._method()
+        if self.diagnostics:
+            raise _error(self.diagnostics)
+        return Model(
+            self.name,
+            self.source,
+            self.file,
+            self.sets,
+            self.parameters,
+            self.variables,
+            self.lets,
+            constraints,
+            objective,
+            shown,
+            method,
+            self.workspace.lanes,
+            self.columns,
+            tuple(self._warnings()),
+        )
+
+    def _attempt(self, action: Callable[[], Any], failing: str | None = None) -> Any:
+        """Run a step; its mistakes are kept for the report."""
+        try:
+            return action()
+        except OptError as error:
+            self.diagnostics.extend(error.diagnostics)
+        except RecursionError:
+            self.diagnostics.append(
+                Diagnostic("too-deep", "an expression is nested too deeply", None, "name parts of it with `let`", self.source)
+            )
+        if failing is not None:
+            self.failed.add(failing)
+        return None
+
+    def _report(self, code: str, span: Span | None, message: str, hint: str | None = None) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, hint, self.source))
+
+    # ------------------------------------------------------------------------------------------------------------ names
+
+    def _declare_names(self) -> dict[int, str]:
+        """Register all names; names for constraints by their identity."""
+        seen: dict[str, tuple[str, Span]] = {}
+        constraint_names: dict[int, str] = {}
+        objectives = 0
+
+        def take(name: str, kind: str, span: Span) -> bool:
+            if name in seen:
+                kind_before, before = seen[name]
+                self._report(
+                    "declared-twice",
+                    span,
+                    f"`{name}` is declared twice: a {kind_before} on line {before.line} has this name already",
+                    "all names share one space; choose another",
+                )
+                return False
+            seen[name] = (kind, span)
+            return True
+
+        for statement in self.file.statements:
+            match statement:
+                case tree.TableDecl():
+                    if take(statement.name, "table", statement.name_span):
+                        self.table_declarations[statement.name] = statement
+                        self.symbols[statement.name] = OtherSymbol(statement.name, "table")
+                case tree.SetDecl() | tree.ParamDecl() | tree.VarDecl() | tree.LetDecl():
+                    if take(statement.name, _kind(statement), statement.name_span):
+                        self.declarations[statement.name] = statement
+                case tree.Objective():
+                    objectives += 1
+                    if objectives > 1:
+                        self._report(
+                            "second-objective",
+                            statement.span,
+                            "a model has one objective, and this is the second",
+                            "weigh them in one: `minimize cost + weight * delay`, or make one a constraint",
+                        )
+                    elif statement.name is not None:
+                        take(statement.name, "objective", statement.name_span or statement.span)
+                case tree.SubjectTo():
+                    for constraint in statement.constraints:
+                        constraint_names[id(constraint)] = self._constraint_name(constraint, seen, take)
+        for name in constraint_names.values():
+            self.symbols.setdefault(name, OtherSymbol(name, "constraint"))
+        return constraint_names
+
+    def _constraint_name(
+        self,
+        constraint: tree.Constraint,
+        seen: dict[str, tuple[str, Span]],
+        take: Callable[[str, str, Span], bool],
+    ) -> str:
+        if constraint.name is not None:
+            take(constraint.name, "constraint", constraint.name_span or constraint.span)
+            return constraint.name
+        stem = f"line {constraint.span.line}"
+        name, count = stem, 1
+        while name in seen:
+            count += 1
+            name = f"{stem} ({count})"
+        seen[name] = ("constraint", constraint.span)
+        return name
+
+    def _check_outside_names(self) -> None:
+        known = [n for n, d in self.declarations.items() if isinstance(d, tree.SetDecl | tree.ParamDecl)]
+        known += list(self.table_declarations)
+        for name in [*self.supplied, *self.paths]:
+            if name in known:
+                continue
+            guess = closest(name, known)
+            other = self.declarations.get(name)
+            if other is not None:
+                message = f"`{name}` is a {_kind(other)}; data can be given for sets, parameters and tables only"
+            else:
+                message = f"data was given for `{name}`, which the model does not declare"
+            self._report("unknown-data", None, message, f"did you mean `{guess}`?" if guess else None)
+
+    # ----------------------------------------------------------------------------------------------------- declarations
+
+    def _evaluate_declarations(self) -> None:
+        uses = {name: self._uses(name, declaration) for name, declaration in self.declarations.items()}
+        order, errors = evaluation_order(uses, self.source)
+        for error in errors:
+            self.diagnostics.extend(error.diagnostics)
+            self.failed.update(n for n in self.declarations if f"{n} ->" in error.diagnostics[0].message)
+        for name in order:
+            if name in self.failed:
+                continue
+            if any(used in self.failed for used in uses[name]):
+                self.failed.add(name)
+                continue
+            declaration = self.declarations[name]
+            self._attempt(lambda d=declaration: self._declare(d), name)
+
+    def _uses(self, name: str, declaration: Declaration) -> dict[str, Span]:
+        uses: dict[str, Span] = {}
+        for used in names_in(declaration):
+            if used.name not in self.declarations:
+                continue
+            if used.name == name:
+                if isinstance(declaration, tree.LetDecl) and declaration.parameters is None:
+                    self._self_reference(declaration, used.span)
+                if not isinstance(declaration, tree.SetDecl):
+                    continue
+                # an index may have the name of its own set's family
+                uses[used.name] = used.span
+                continue
+            uses.setdefault(used.name, used.span)
+        if isinstance(declaration, tree.SetDecl | tree.ParamDecl) and (name in self.supplied or name in self.paths):
+            # data from outside replaces the definition
+            inner = {u.name for u in names_in((declaration.domain, getattr(declaration, "attributes", ())))}
+            uses = {n: s for n, s in uses.items() if n in inner}
+        return uses
+
+    def _self_reference(self, declaration: tree.LetDecl, span: Span) -> None:
+        if declaration.name in self.failed:
+            return
+        domain = "[...]" if declaration.domain is not None else ""
+        self._report(
+            "let-refers-to-itself",
+            span,
+            f"`{declaration.name}` refers to itself; a `let` is only a name for an expression",
+            f"declare `var {declaration.name}{domain}` and add the equality as a constraint",
+        )
+        self.failed.add(declaration.name)
+
+    def _declare(self, declaration: Declaration) -> None:
+        match declaration:
+            case tree.SetDecl():
+                self._declare_set(declaration)
+            case tree.ParamDecl():
+                self._declare_parameter(declaration)
+            case tree.VarDecl():
+                self._declare_variable(declaration)
+            case tree.LetDecl():
+                if declaration.parameters is not None:
+                    self.symbols[declaration.name] = FunctionSymbol(declaration.name, declaration)
+                    return
+                array = self.statements.let(declaration)
+                self.symbols[declaration.name] = LetSymbol(declaration.name, array)
+                self.lets[declaration.name] = self.statements.let_template(declaration, array)
+
+    def _origin(self, declaration: tree.SetDecl | tree.ParamDecl) -> Origin:
+        return Origin(declaration.name, declaration.name_span, self.source)
+
+    def _words(self, declaration: Any) -> Any:
+        marks = Marks(self.workspace.marker.spans, self.workspace.marker.names)
+        return in_words(self.source, marks, declaration.name_span, f"`{declaration.name}`")
+
+    def _declare_set(self, declaration: tree.SetDecl) -> None:
+        name = declaration.name
+        with self._words(declaration):
+            value = self._set_value(declaration)
+        self.sets[name] = value
+        self.symbols[name] = SetSymbol(name, value)
+
+    def _set_value(self, declaration: tree.SetDecl) -> SetValue | Family:
+        name, origin = declaration.name, self._origin(declaration)
+        if declaration.domain is not None:
+            return self._family(declaration)
+        if name in self.supplied:
+            return supplied_set(name, self.supplied[name], None, origin)
+        if name in self.paths:
+            return self._set_from_path(declaration, self.paths[name])
+        if declaration.source is not None:
+            return self.tables.set_from(declaration, origin)
+        assert declaration.value is not None
+        return self._named(declaration.value, name)
+
+    def _named(self, node: tree.Expr, name: str) -> SetValue:
+        if isinstance(node, tree.RangeExpr):
+            axis = self.elaborator.domains.axis(node, Context(mode="data"))
+            assert axis.value is not None
+            return SetValue(name, axis.value.columns)
+        return self.elaborator.domains.value(node, Context(mode="data"), name)
+
+    def _set_from_path(self, declaration: tree.SetDecl, path: str) -> SetValue:
+        table = open_table(path, folder=Path(), name=declaration.name)
+        origin = self._origin(declaration)
+        columns = tuple(table.column(c) for c in table.columns)
+        return supplied_set(declaration.name, FrameValue(columns), None, origin)
+
+    def _family(self, declaration: tree.SetDecl) -> Family:
+        name = declaration.name
+        assert declaration.domain is not None
+        domain = self.elaborator.domains.open(declaration.domain, Context(mode="data"))
+        axes = self.elaborator.domains.axes(domain, f"`{name}`", declaration.name_span, name)
+        values = tuple(axis.value for axis in axes if axis.value is not None)
+        if name in self.supplied or name in self.paths:
+            value = self.supplied.get(name)
+            rows = supplied_set(name, value, None, self._origin(declaration)) if value is not None else self._set_from_path(
+                declaration, self.paths[name]
+            )
+            return Family(name, values, rows)
+        if declaration.value is None:
+            self.workspace.fault(
+                "family-from-table",
+                declaration.span,
+                f"a family of sets is defined by an expression: `set {name}[...] = {{j for (k, j) in PAIRS if k = i}}`",
+                "read the pairs as one set of tuples first",
+            )
+        assert declaration.value is not None
+        rows = self.elaborator.domains.rows(declaration.value, domain.context, domain.over, domain.fresh)
+        if rows.arity <= len(domain.fresh):
+            rows = SetValue(name, (*rows.columns, rows.columns[0]))
+        return Family(name, values, SetValue(name, rows.columns))
+
+    def _declare_parameter(self, declaration: tree.ParamDecl) -> None:
+        name = declaration.name
+        context = Context(mode="data")
+        with self._words(declaration):
+            domain = self.elaborator.domains.open(declaration.domain or EMPTY_DOMAIN, context)
+            axes = self.elaborator.domains.axes(domain, f"`{name}`", declaration.name_span, name)
+            wanted = self._wanted(declaration, axes, context)
+            flags = frozenset(a.name for a in declaration.attributes if isinstance(a, tree.Flag))
+            self.symbols[name] = EntrySymbol(name, "parameter", axes, flags)
+            declared = Declared(declaration, domain, axes, wanted, self._origin(declaration))
+            value = self._parameter_value(declared)
+            self.parameters[name] = value
+            if declaration.attributes:
+                self.parameter_rules.check(self._with_rows(declared), value)
+
+    def _wanted(self, declaration: tree.ParamDecl, axes: tuple[Axis, ...], context: Context) -> Wanted:
+        members, default = None, None
+        for attribute in declaration.attributes:
+            if isinstance(attribute, tree.MemberOf):
+                axis = self.elaborator.domains.axis(attribute.set, context)
+                members = axis.value
+            elif isinstance(attribute, tree.Default):
+                expression = self.elaborator.scalar(attribute.value, context, "a default")
+                default = float(np.asarray(self.workspace.lanes.numbers(expression, Frame())).reshape(-1)[0])
+        names = tuple(axis.term.name if isinstance(axis.term, nodes.NamedSet) else None for axis in axes)
+        return Wanted(tuple(a.value for a in axes if a.value is not None), members, default, names)
+
+    def _parameter_value(self, declared: Declared) -> ParameterValue:
+        declaration, wanted = declared.declaration, declared.wanted
+        name = declaration.name
+        if name in self.supplied:
+            return supplied_parameter(self.supplied[name], wanted, declared.origin)
+        if name in self.paths:
+            return self._parameter_from_path(declared, self.paths[name])
+        if declaration.source is not None:
+            return self.tables.parameter_from(declaration, wanted, declared.origin)
+        if declaration.value is not None:
+            return self.parameter_rules.defined(declared)
+        assert wanted.default is not None
+        shape = [len(axis) for axis in wanted.axes]
+        return DenseArray(wanted.axes, np.full(shape, wanted.default))
+
+    def _parameter_from_path(self, declared: Declared, path: str) -> ParameterValue:
+        if path.endswith(".npy"):
+            return by_position(read_array(path, folder=Path()), declared.wanted, declared.origin, path)
+        table = open_table(path, folder=Path(), name=declared.declaration.name)
+        span = declared.origin.span
+        data = tree.FromTable(
+            declared.declaration.name, table.columns, (span,) * len(table.columns), table_span=span, span=span
+        )
+        return self.tables.table_parameter(table, data, declared.wanted, declared.origin, None)
+
+    def _with_rows(self, declared: Declared) -> Declared:
+        """With the rows of a table behind the values, so that a broken check can name the line."""
+        data = declared.declaration.source
+        name = declared.declaration.name
+        if not isinstance(data, tree.FromTable) or name in self.supplied or name in self.paths or not data.columns:
+            return declared
+        from dataclasses import replace
+
+        from optdsl.data.members import labels_of
+        from optdsl.data.tables import members
+        from optdsl.model.keyed import labels_from
+
+        table = self.tables.get(data.table, data.table_span)
+        keys = data.columns[:-1]
+
+        def row_of(member: tuple[Any, ...]) -> int:
+            if len(keys) != len(member):
+                return int(member[0]) - 1 if len(member) == 1 and isinstance(member[0], int) else -1
+            rows = SetValue("rows", tuple(labels_from(members(table.column(k), table)) for k in keys))
+            return int(rows.positions([labels_of([part]) for part in member])[0]) if len(rows) else -1
+
+        def place(row: int, column: int | None) -> Any:
+            return table.place(row, data.columns[-1]) if row >= 0 and data.columns else None
+
+        return replace(declared, origin=replace(declared.origin, place=place), row_of=row_of)
+
+    def _declare_variable(self, declaration: tree.VarDecl) -> None:
+        name = declaration.name
+        context = Context(mode="data")
+        with self._words(declaration):
+            domain = self.elaborator.domains.open(declaration.domain or EMPTY_DOMAIN, context)
+            axes = self.elaborator.domains.axes(domain, f"`{name}`", declaration.name_span, name)
+            variable = self.variable_rules.declare(declaration, domain, axes, self.columns)
+        self.symbols[name] = EntrySymbol(name, "variable", axes, variable.attributes)
+        self.variables[name] = variable
+        self.variable_values[name] = VariableValue(variable.axes, variable.offset, variable.columns)
+        self.columns += variable.width
+
+    # ------------------------------------------------------------------------------------------------------- statements
+
+    def _sound(self, node: object) -> bool:
+        """Whether a statement uses no name whose declaration failed."""
+        return not any(used.name in self.failed for used in names_in(node))
+
+    def _objective(self) -> Any:
+        for statement in self.file.statements:
+            if isinstance(statement, tree.Objective):
+                if not self._sound(statement.value):
+                    return None, None
+                return self._attempt(lambda s=statement: self.statements.objective(s)) or (None, None)
+        return None, None
+
+    def _constraints(self, names: Mapping[int, str]) -> tuple[Any, ...]:
+        found = []
+        for statement in self.file.statements:
+            if isinstance(statement, tree.SubjectTo):
+                for constraint in statement.constraints:
+                    if self._sound((constraint.domain, constraint.relation)):
+                        name = names[id(constraint)]
+                        found.append(self._attempt(lambda c=constraint, n=name: self._constraint(c, n)))
+        return tuple(c for c in found if c is not None)
+
+    def _constraint(self, constraint: tree.Constraint, name: str) -> Any:
+        marks = Marks(self.workspace.marker.spans, self.workspace.marker.names)
+        with in_words(self.source, marks, constraint.span, f"constraint `{name}`"):
+            return self.statements.constraint(constraint, name)
+
+    def _shown(self) -> tuple[Shown, ...] | None:
+        items = [item for s in self.file.statements if isinstance(s, tree.Show) for item in s.items]
+        if not any(isinstance(s, tree.Show) for s in self.file.statements):
+            return None
+        shown = [self._attempt(lambda i=item: self.statements.shown(i)) for item in items if self._sound(item)]
+        return tuple(s for s in shown if s is not None)
+
+    def _method(self) -> MethodChoice | None:
+        chosen = [s for s in self.file.statements if isinstance(s, tree.Solve)]
+        if not chosen:
+            return None
+        if len(chosen) > 1:
+            self._report("second-solve", chosen[1].span, "a model names one method, and this is the second")
+        statement = chosen[0]
+        options = self._attempt(lambda: option_values(self.elaborator, statement.options)) or {}
+        return MethodChoice(statement.method, options, statement.method_span)
+
+    def _warnings(self) -> list[str]:
+        hidden = {
+            slot.name: slot.span.line
+            for name in _iterators(self.file)
+            for slot in (name.slots or ())
+            if isinstance(slot, tree.Name) and slot.name in self.symbols
+        }
+        return [
+            f"line {line}: the index `{name}` hides the declared `{name}`" for name, line in sorted(hidden.items())
+        ]
+
+
+EMPTY_DOMAIN = tree.Domain((), span=Span(0, 0, 1, 1, 1, 1))
+
+
+def _iterators(node: object) -> list[tree.Iterator]:
+    import dataclasses
+
+    found, stack = [], [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, tuple):
+            stack.extend(current)
+        elif dataclasses.is_dataclass(current) and not isinstance(current, Span | Source):
+            if isinstance(current, tree.Iterator):
+                found.append(current)
+            stack.extend(getattr(current, f.name) for f in dataclasses.fields(current) if f.compare)
+    return found
+
+
+def _kind(declaration: Declaration) -> str:
+    return {"SetDecl": "set", "ParamDecl": "parameter", "VarDecl": "variable", "LetDecl": "named expression"}[
+        type(declaration).__name__
+    ]
+
+
+def _error(diagnostics: list[Diagnostic]) -> OptError:
+    """All mistakes in the order of the text; of the kind of the first."""
+    unique = list({(d.code, d.message, d.span, d.place): d for d in diagnostics}.values())
+    unique.sort(key=lambda d: (d.span.start if d.span is not None else -1))
+    if all(d.place is not None or d.code in ("missing-data",) for d in unique):
+        return DataError(*unique)
+    return ModelError(*unique)
+
+
+__all__ = ["build", "expression_text", "find_file", "range_set", "set_axis"]

@@ -1,0 +1,56 @@
+"""The options of `solve using METHOD(option = value)` as Python values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optdsl.language import tree
+from optdsl.model.elaborate import Elaborator
+from optdsl.model.scope import Context, SetSymbol
+from optdsl.terms.frame import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class OptionCall:
+    """A schedule such as `cosine(1e-3, warmup = 100)`."""
+
+    name: str
+    arguments: tuple[object, ...]
+    keywords: tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OptionName:
+    """A word such as `auto`, or the name of a set (`over = ROW`)."""
+
+    name: str
+
+
+def option_values(elaborator: Elaborator, keywords: Sequence[tree.Keyword]) -> dict[str, object]:
+    """Each option's value; an option given twice is an error."""
+    values: dict[str, object] = {}
+    for keyword in keywords:
+        if keyword.name in values:
+            elaborator.fault("repeated-option", keyword.span, f"the option `{keyword.name}` is given twice")
+        values[keyword.name] = _value(elaborator, keyword.value)
+    return values
+
+
+def _value(elaborator: Elaborator, node: tree.Expr) -> object:
+    if isinstance(node, tree.Number):
+        return node.value
+    if isinstance(node, tree.String):
+        return node.value
+    symbols = elaborator.workspace.symbols
+    if isinstance(node, tree.Name) and (node.name not in symbols or isinstance(symbols[node.name], SetSymbol)):
+        return OptionName(node.name)
+    if isinstance(node, tree.Call) and node.domain is None and node.name not in symbols:
+        return OptionCall(
+            node.name,
+            tuple(_value(elaborator, a) for a in node.args),
+            tuple((k.name, _value(elaborator, k.value)) for k in node.keywords),
+        )
+    expression = elaborator.scalar(node, Context(mode="data"), "an option")
+    value = float(elaborator.workspace.lanes.numbers(expression, Frame()).reshape(-1)[0])
+    return int(value) if value == int(value) else value

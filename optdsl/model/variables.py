@@ -1,0 +1,166 @@
+"""Variables: bounds, attributes and first guesses become arrays over their columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optdsl.data.members import same_members
+from optdsl.errors import Span
+from optdsl.language import tree
+from optdsl.model.domains import OpenDomain
+from optdsl.model.elaborate import Elaborator
+from optdsl.model.faults import in_words
+from optdsl.model.initial import start_values
+from optdsl.model.model import Marks, Variable
+from optdsl.model.scope import Context
+from optdsl.model.shapes import Arr, Axis
+from optdsl.terms import nodes
+from optdsl.terms.frame import Frame
+
+
+@dataclass(eq=False)
+class Variables:
+    """Elaborates variable declarations."""
+
+    elaborator: Elaborator
+
+    def declare(self, declaration: tree.VarDecl, domain: OpenDomain, axes: tuple[Axis, ...], offset: int) -> Variable:
+        """The variable with its columns from `offset` on."""
+        values = tuple(axis.value for axis in axes if axis.value is not None)
+        size = int(np.prod([len(v) for v in values], dtype=np.int64))
+        flags = self._flags(declaration, axes)
+        columns, width = None, size
+        if flags & {"symmetric", "psd", "nsd"}:
+            n = len(values[0])
+            row, column = np.divmod(np.arange(size), max(n, 1))
+            low, high = np.minimum(row, column), np.maximum(row, column)
+            columns, width = offset + high * (high + 1) // 2 + low, n * (n + 1) // 2
+        lower, upper = self._bounds(declaration, domain, axes, size, "binary" in flags)
+        start = self._start(declaration, domain, axes, size)
+        if columns is not None:
+            lower, upper, start = _shared(lower, upper, start, columns - offset, width)
+        if "fixed" in flags:
+            self._require_start(declaration, start)
+            lower, upper = start.copy(), start.copy()
+        start = np.clip(start, lower, upper)
+        return Variable(
+            declaration.name,
+            values,
+            offset,
+            size,
+            width,
+            lower,
+            upper,
+            start,
+            bool(flags & {"integer", "binary"}),
+            frozenset(flags),
+            columns,
+            declaration.name_span,
+        )
+
+    def _flags(self, declaration: tree.VarDecl, axes: tuple[Axis, ...]) -> set[str]:
+        flags: dict[str, Span] = {}
+        for attribute in declaration.attributes:
+            if isinstance(attribute, tree.Flag):
+                if attribute.name in flags:
+                    self.elaborator.fault(
+                        "repeated-attribute", attribute.span, f"`{attribute.name}` is said twice of `{declaration.name}`"
+                    )
+                flags[attribute.name] = attribute.span
+        for name in ("symmetric", "psd", "nsd"):
+            if name in flags and not self._is_square(axes):
+                has = ", ".join(axis.text for axis in axes) or "no axes"
+                self.elaborator.fault(
+                    "needs-square",
+                    flags[name],
+                    f"`{name}` needs a square matrix variable, but `{declaration.name}` has {has}",
+                    f"declare two axes over one set: `var {declaration.name}[I, I] {name}`",
+                )
+        if "psd" in flags and "nsd" in flags:
+            self.elaborator.fault("conflicting-attributes", flags["nsd"], f"`{declaration.name}` cannot be both psd and nsd")
+        return set(flags)
+
+    @staticmethod
+    def _is_square(axes: tuple[Axis, ...]) -> bool:
+        if len(axes) != 2 or axes[0].value is None or axes[1].value is None:
+            return False
+        return axes[0].arity == 1 and same_members(axes[0].value, axes[1].value)
+
+    # ----------------------------------------------------------------------------------------------- bounds and starts
+
+    def over_entries(
+        self, node: tree.Expr, domain: OpenDomain, axes: tuple[Axis, ...], size: int, what: str
+    ) -> np.ndarray:
+        """A data expression at every entry (size,); a whole array over the same axes is taken entry by entry."""
+        context = Context(domain.context.indices, domain.context.arguments, "data")
+        array = self.elaborator.array(node, context)
+        marker = self.elaborator.marker
+        with in_words(self.elaborator.workspace.source, Marks(marker.spans, marker.names), node.span, what):
+            if not array.axes:
+                frame = self.elaborator.workspace.lanes.extend(Frame(), domain.over).child
+                return self.elaborator.workspace.lanes.full(array.body, frame).reshape(size)
+            fresh = tuple(marker.fresh() for axis in axes for _ in range(axis.arity))
+            target = Arr(nodes.sympy.Integer(0), axes, fresh)
+            if len(array.axes) > len(axes):
+                self.elaborator._axes_differ(target, array, axes[-1] if axes else array.axes[0], array.axes[0], node.span)
+            merged = self.elaborator.elementwise([target, array], lambda a, b: a + b, node.span)
+            frame = self.elaborator.workspace.lanes.extend(Frame(), nodes.over(merged.eaches)).child
+            return self.elaborator.workspace.lanes.full(merged.body, frame).reshape(size)
+
+    def _bounds(
+        self, declaration: tree.VarDecl, domain: OpenDomain, axes: tuple[Axis, ...], size: int, binary: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        lower = np.full(size, 0.0 if binary else -np.inf)
+        upper = np.full(size, 1.0 if binary else np.inf)
+        what = f"the bounds of `{declaration.name}`"
+        for attribute in declaration.attributes:
+            if isinstance(attribute, tree.Interval):
+                lower = np.maximum(lower, self.over_entries(attribute.low, domain, axes, size, what))
+                upper = np.minimum(upper, self.over_entries(attribute.high, domain, axes, size, what))
+            elif isinstance(attribute, tree.Bound):
+                if attribute.op not in (">=", "<="):
+                    self.elaborator.fault(
+                        "wrong-attribute",
+                        attribute.span,
+                        f"`{attribute.op}` cannot bound a variable here",
+                        "write a matrix inequality as a constraint, or declare the variable `psd`",
+                    )
+                value = self.over_entries(attribute.value, domain, axes, size, what)
+                if attribute.op == ">=":
+                    lower = np.maximum(lower, value)
+                else:
+                    upper = np.minimum(upper, value)
+            for side in (lower, upper):
+                if np.isnan(side).any():
+                    self.elaborator.fault("nan-in-data", attribute.span, f"a bound of `{declaration.name}` has no value")
+        return lower, upper
+
+    def _start(
+        self, declaration: tree.VarDecl, domain: OpenDomain, axes: tuple[Axis, ...], size: int
+    ) -> np.ndarray:
+        for attribute in declaration.attributes:
+            if isinstance(attribute, tree.Init):
+                return start_values(self, declaration, attribute, domain, axes, size)
+        return np.full(size, np.nan)
+
+    def _require_start(self, declaration: tree.VarDecl, start: np.ndarray) -> None:
+        if np.isnan(start).any():
+            self.elaborator.fault(
+                "fixed-without-value",
+                declaration.name_span,
+                f"`{declaration.name}` is fixed, but no value is given",
+                f"write `var {declaration.name} fixed, init VALUE`",
+            )
+
+
+def _shared(
+    lower: np.ndarray, upper: np.ndarray, start: np.ndarray, columns: np.ndarray, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bounds and starts of entries that share columns: the tightest bounds, the first start."""
+    low, high, first = np.full(width, -np.inf), np.full(width, np.inf), np.full(width, np.nan)
+    np.maximum.at(low, columns, lower)
+    np.minimum.at(high, columns, upper)
+    first[columns[::-1]] = start[::-1]
+    return low, high, first
