@@ -14,7 +14,7 @@ from typing import Any
 from optdsl.errors import Diagnostic, Span
 from optdsl.language import tree
 from optdsl.language.grammar import tables
-from optdsl.language.lexer import Tokens
+from optdsl.language.tokens import Tokens
 
 SYNONYMS = {"**": "^", "==": "="}
 REDUCTIONS = frozenset({"sum", "prod", "mean", "max", "min", "norm1", "norm2", "norminf", "logsumexp"})

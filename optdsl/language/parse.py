@@ -11,10 +11,12 @@ from typing import Any, NoReturn
 from optdsl.errors import Diagnostic, OptSyntaxError, Source, Span
 from optdsl.language import tree
 from optdsl.language.build import TreeBuilder
+from optdsl.language.failure import Failure
 from optdsl.language.grammar import Tables, tables
-from optdsl.language.lexer import STATEMENT_WORDS, Tokens, lex
-from optdsl.language.mistakes import Failure, explain
+from optdsl.language.lexer import lex
+from optdsl.language.mistakes import explain
 from optdsl.language.statements import unknown_statement
+from optdsl.language.tokens import STATEMENT_WORDS, Tokens
 
 MAX_MISTAKES = 20
 MAX_LEVELS = 120  # of a tree; later stages walk it by recursion

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from optdsl.errors import Diagnostic, closest
-from optdsl.language.lexer import CLOSERS, OPENERS, Tokens
+from optdsl.language.tokens import CLOSERS, OPENERS, Tokens
 
 # Words of other languages, and the keyword that says the same.
 KNOWN_WORDS: Mapping[str, str] = {
