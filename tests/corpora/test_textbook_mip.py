@@ -110,7 +110,7 @@ def test_vertex_cover_against_enumeration() -> None:
 def test_trucks_against_matchings() -> None:
     allowed = columns("trucks_allowed")
     packs, trucks = sorted({p for p, _ in allowed}), sorted({t for _, t in allowed})
-    cost = {pair: 0 for pair in allowed}
+    cost = dict.fromkeys(allowed, 0)
     fewest = None
     for count in range(1, len(trucks) + 1):
         for driving in itertools.combinations(trucks, count):

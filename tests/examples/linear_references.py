@@ -85,9 +85,7 @@ def network_flow() -> Expected:
     for k, arc in enumerate(arcs):
         program.upper[flow[k]] = float(arc["capacity"])
     for node in nodes:
-        terms = [
-            (flow[k], (arc["tail"] == node["node"]) - (arc["head"] == node["node"])) for k, arc in enumerate(arcs)
-        ]
+        terms = [(flow[k], (arc["tail"] == node["node"]) - (arc["head"] == node["node"])) for k, arc in enumerate(arcs)]
         program.row(terms, float(node["supply"]), float(node["supply"]))
     answer = program.solve()
     return Expected(answer.objective, values={"flow": answer.point[flow]})
