@@ -53,12 +53,13 @@ def divergence(x: Any, y: Any) -> Any:
     With d = (y - x) / x it is x (d - log(1 + d)); for small d the series d^2/2 - d^3/3 + ... is summed.
     """
     d = (y - x) / x
-    close = np.abs(d) < 0.01
+    close = np.abs(d) < 0.1
     small = np.where(close, d, 0.0)
     series = np.zeros_like(small)
-    for power in range(9, 1, -1):
+    for power in range(19, 1, -1):
         series = small * series + (-1.0) ** power / power
-    far = relative_entropy(x, y) - x + y
+    near = np.abs(d) < 0.9
+    far = np.where(near, x * (d - np.log1p(np.where(near, d, 0.0))), relative_entropy(x, y) - x + y)
     return np.where(x == 0, y, np.where(close, x * small * small * series, far))
 
 
@@ -76,9 +77,9 @@ PAIR = Domain(
 
 
 def _pair_smoothness(x: Interval, y: Interval) -> Any:
-    """Singular at x = 0 and at y = 0; a point of data at x = 0 makes the function 0."""
+    """Singular at x = 0 and at y = 0; a point of data at x = 0 makes the function linear in y > 0."""
     fixed = x.is_point & (x.lo == 0)
-    return graded(((x.lo <= 0) | (y.lo <= 0)) & ~fixed, NONSMOOTH)
+    return graded((x.lo <= 0) & ~fixed | (y.lo <= 0), NONSMOOTH)
 
 
 def _rel_entr_range(x: Interval, y: Interval) -> Interval:
@@ -211,7 +212,7 @@ EXPONENTIALS: tuple[Atom, ...] = (
         curvature=constant_sign(1.0), smoothness=_pair_smoothness,
         summary=("all numbers", "x: increasing for e x >= y, decreasing for e x <= y; y: decreasing", "convex",
                  "smooth for x, y > 0"),
-        derivative=lambda F, x, y: (F.log(x) - F.log(y) + 1.0, -x * F.inv(y)),
+        derivative=lambda F, x, y: (F.log(x * F.inv(y)) + 1.0, -x * F.inv(y)),
         lowering=lambda cp, x, y: cp.rel_entr(x, y), **NO_PIECES,
         latex=r"#1 \log\left(#1 / #2\right)", source="Boyd and Vandenberghe 2004, example 3.19",
         examples=(((2.0, 1.0), 1.3862943611198906), ((0.0, 3.0), 0.0)),
@@ -222,7 +223,7 @@ EXPONENTIALS: tuple[Atom, ...] = (
         curvature=constant_sign(1.0), smoothness=_pair_smoothness,
         summary=("[0, inf)", "x: increasing for x >= y, decreasing for x <= y; y: the reverse", "convex",
                  "smooth for x, y > 0"),
-        derivative=lambda F, x, y: (F.log(x) - F.log(y), 1.0 - x * F.inv(y)),
+        derivative=lambda F, x, y: (F.log(x * F.inv(y)), (y - x) * F.inv(y)),
         lowering=lambda cp, x, y: cp.kl_div(x, y), **NO_PIECES,
         latex=r"\left(#1 \log\left(#1 / #2\right) - #1 + #2\right)", source="Kullback and Leibler 1951",
         examples=(((2.0, 1.0), 0.3862943611198906), ((0.0, 3.0), 3.0), ((1.0, 1.0), 0.0)),

@@ -1,6 +1,6 @@
 """Interval arithmetic for the rows: sound, entry by entry, at ease with infinite ends.
 
-Results of floating-point work are widened outward by `MARGIN` relative (16 units in the last place, far above the
+Results of floating-point work are widened outward by `MARGIN` relative (256 units in the last place, above the
 error of any kernel used here) and by the smallest normal number, so that no value of a kernel falls outside.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from optdsl.atoms.atom import Array, Interval, Smoothness
 
-MARGIN = 16 * float(np.finfo(np.float64).eps)
+MARGIN = 256 * float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
 
 Raw = Callable[..., Any]

@@ -277,7 +277,9 @@ def _smooth_form(x: Interval, p: Interval, batch: int = 0) -> Any:
 
 DEFINITE = Domain(
     "P symmetric positive definite",
-    lambda x, p, batch=0: is_positive_definite(p) & np.isfinite(x).all(axis=-1),
+    lambda x, p, batch=0: (
+        is_positive_definite(p) & np.isfinite(x).all(axis=-1) & ~np.isnan(inverse(p)).any(axis=(-2, -1))
+    ),
     None,
 )
 
