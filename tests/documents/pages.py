@@ -13,7 +13,8 @@ What a block is, by the words after its fence:
 Anything else (```sh, ```json, ```text, and Python of other libraries as ```py) is not run.
 
 In expected output a line `...` stands for any lines, and durations stand for any duration. Commands that may run are
-`optdsl ...` and `cat FILE`, with `; echo $?` after them. `python tests/documents/pages.py PAGE ...` writes the real output into pages.
+`optdsl ...` and `cat FILE`, with `; echo $?` after them. `python tests/documents/pages.py PAGE ...` writes the real
+output into pages.
 """
 
 from __future__ import annotations
