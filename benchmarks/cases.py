@@ -38,9 +38,9 @@ CASES = (
     ),
     Case(
         "elaborate",
-        "Parse and elaborate a five-statement model; the size is the number of rows of its data",
+        "Parse and elaborate a five-statement model by rows of data; beside it, its declarations alone",
         "elaborate",
-        ("optdsl_statements",),
+        ("optdsl_declarations", "optdsl_statements"),
         (100, 1_000_000),
     ),
     Case("process", "A tiny LP (3 variables, 3 constraints), the whole process", "process", (), (3,), 9),
