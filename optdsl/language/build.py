@@ -209,6 +209,8 @@ class TreeBuilder:
         if not isinstance(relation, tree.Compare):
             if isinstance(relation, tree.IfElse) and isinstance(relation.then, tree.Compare):
                 hint = "write the condition into the domain, as in `limit[i in I if i > 1]: x[i] <= 1`"
+            elif isinstance(relation, tree.Binary) and relation.op in ("and", "or"):
+                hint = "write each constraint in a line of its own; a choice between them needs a binary variable"
             else:
                 hint = "compare two sides with `=`, `<=` or `>=`"
             message = "a constraint must be an equation or an inequality"

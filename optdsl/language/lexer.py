@@ -400,7 +400,7 @@ class _Lexer:
             stop = line.end() if end is None else end + 1
             self.report(
                 "typographic-quote",
-                f"strings stand in plain quotes, not in `{opening}`",
+                f"strings stand in plain quotes, not in {'backticks' if opening == '`' else f'`{opening}`'}",
                 start,
                 start + 1,
                 hint="write \"...\" or '...' with the plain quotes of the keyboard",
@@ -420,7 +420,7 @@ class _Lexer:
     def bad_number(self, start: int) -> int:
         """`1.2.3`, `1e`, `2x`: reported, and read as a number (times a name)."""
         text = self.source.text
-        product = re.compile(r"([0-9]+(?:\.[0-9]+)?)((?![eE][+-]?[0-9])(?!0[xXbB])[^\W\d]\w*)(?![.\w])").match(
+        product = re.compile(r"(?!0[xXbB])([0-9]+(?:\.[0-9]+)?)((?![eE][+-]?[0-9])[^\W\d]\w*)(?![.\w])").match(
             text, start
         )
         if product and not re.fullmatch(r"[eE]", product[2]):

@@ -357,18 +357,19 @@ def _missing_operator(f: Failure) -> Diagnostic | None:
         return f.at("missing-comma", message, f"write `{left}{': ' if colon else ', '}{right}`", f.index - 1, f.index)
     if not f.accepts("STAR"):
         return None
-    if f.before == "STRING" or f.here == "STRING":
-        return f.at(
-            "missing-operator", f"an operator is missing between `{left}` and `{right}`", None, f.index - 1, f.index
-        )
-    if f.before == "NUMBER" or f.here == "LPAR" or f.before == "RPAR":
+    strings = "STRING" in (f.before, f.here)
+    if not strings and (f.before == "NUMBER" or f.here == "LPAR" or f.before == "RPAR"):
         hint = "write a product with `*`"
         if f.here in ("NAME", "NUMBER") and f.before in ("NAME", "NUMBER"):
             hint = f"write the product with `*`: `{left} * {right}`"
         message = f"an operator is missing between `{left}` and `{right}`"
         return f.at("missing-multiplication", message, hint, f.index - 1, f.index)
     message = f"an operator is missing between `{left}` and `{right}`"
-    hint = "write the operator (products need `*`)" + (", or a comma" if f.accepts("COMMA") else "")
+    hint = (
+        "write the operator"
+        + ("" if strings else " (products need `*`)")
+        + (", or a comma" if f.accepts("COMMA") else "")
+    )
     return f.at("missing-operator", message, hint, f.index - 1, f.index)
 
 

@@ -41,7 +41,7 @@ def parse(text: str, name: str = "<text>") -> tree.File:
         parser = _Parser(tokens)
         file = parser.run("file", 0, len(tokens.kinds) - 1)
         if not isinstance(file, Failure) and not parser.builder.diagnostics:
-            deep = _too_deep(file, tokens)
+            deep = _deep_statements(file, tokens)
             if deep:
                 _raise(deep)
             return file  # type: ignore[no-any-return]
@@ -246,7 +246,9 @@ def _all_mistakes(tokens: Tokens) -> list[Diagnostic]:
         parser.builder.diagnostics.clear()
         result = parser.run(rule, first, end)
         if not isinstance(result, Failure):
-            found.extend(parser.builder.diagnostics)
+            found += parser.builder.diagnostics
+            if end - first >= LONG_STATEMENT:
+                found += _too_deep(result, tokens)
         elif not reported(first, end):
             found.append(explain(result))
     return found
@@ -291,38 +293,47 @@ def _statements(tokens: Tokens) -> Iterator[tuple[int, int, str | None, Diagnost
             yield first, end, "constraint" if constraint else "statement", diagnostic
 
 
-def _too_deep(file: tree.File, tokens: Tokens) -> list[Diagnostic]:
-    """Statements whose tree has too many levels; sums, products and the like of any length count as one level."""
+def _deep_statements(file: tree.File, tokens: Tokens) -> list[Diagnostic]:
+    """The statements and constraints of a file that are nested too deeply; only long ones can be."""
     if len(tokens.kinds) < LONG_STATEMENT:
         return []
+    long = set()
+    for first, after in zip(tokens.firsts, [*tokens.firsts[1:], len(tokens.kinds)], strict=True):
+        if after - first >= LONG_STATEMENT:
+            long |= {tokens.starts[first], tokens.starts[first + 2]}  # a constraint may follow `subject to`
     found = []
-    long = {
-        tokens.starts[first]
-        for first, after in zip(tokens.firsts, [*tokens.firsts[1:], len(tokens.kinds)], strict=True)
-        if after - first >= LONG_STATEMENT
-    }
     for statement in file.statements:
         parts = statement.constraints if isinstance(statement, tree.SubjectTo) else (statement,)
         for part in parts:
-            if part.span.start in long and (deep := _deep_part(part)) is not None:
-                message = f"the expression is nested more than {MAX_LEVELS} levels deep here"
-                hint = "name parts of the expression with `let`"
-                found.append(Diagnostic("nested-too-deeply", message, deep, hint, tokens.source))
+            if part.span.start in long:
+                found += _too_deep(part, tokens)
     return found
 
 
+def _too_deep(part: tree.Statement | tree.Constraint, tokens: Tokens) -> list[Diagnostic]:
+    """What to say if a tree has too many levels; sums, products and the like of any length count as one level."""
+    span = _deep_part(part)
+    if span is None:
+        return []
+    message = f"the expression is nested more than {MAX_LEVELS} levels deep here"
+    hint = "name parts of the expression with `let`"
+    return [Diagnostic("nested-too-deeply", message, span, hint, tokens.source)]
+
+
 def _deep_part(node: Any) -> Span | None:
+    """Where a tree first is deeper than it may be."""
     todo: list[tuple[Any, int]] = [(node, 0)]
     while todo:
         node, level = todo.pop()
         if isinstance(node, tuple):
-            todo.extend((part, level) for part in node if not isinstance(part, str))
+            todo.extend((part, level) for part in node)
+        elif isinstance(node, (tree.Number, tree.Name, tree.String)) or not is_dataclass(node):
+            continue
         elif level > MAX_LEVELS:
             return getattr(node, "span", None)
         elif isinstance(node, tree.Binary):
-            left_level = level if isinstance(node.left, tree.Binary) and node.op != "^" else level + 1
-            todo.append((node.left, left_level))
-            todo.append((node.right, level + 1))
-        elif is_dataclass(node) and not isinstance(node, (tree.Number, tree.Name, tree.String, Span)):
+            in_a_row = isinstance(node.left, tree.Binary) and node.op != "^"
+            todo += [(node.left, level if in_a_row else level + 1), (node.right, level + 1)]
+        else:
             todo.extend((getattr(node, part.name), level + 1) for part in fields(node) if part.compare)
     return None

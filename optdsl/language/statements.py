@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 
 from optdsl.errors import Diagnostic, closest
@@ -62,7 +63,7 @@ def _meant(tokens: Tokens, first: int, end: int, in_block: bool) -> str | None:
         return None
     word = tokens.text(first).lower()
     followed = first + 1 < end and kinds[first + 1] in ("NAME", "LABEL", "NUMBER", "LPAR", "TO")
-    known = KNOWN_WORDS.get(word) or closest(word, KEYWORDS) or ("subject to" if word == "subject" else None)
+    known = _only_misspelt(word) if in_block else KNOWN_WORDS.get(word) or closest(word, KEYWORDS)
     if known is None:
         return None
     if known == "subject to":
@@ -77,6 +78,17 @@ def _meant(tokens: Tokens, first: int, end: int, in_block: bool) -> str | None:
     if known in ("minimize", "maximize"):
         return known
     return known if followed else None
+
+
+def _only_misspelt(word: str) -> str | None:
+    """The keyword that a word differs from by a letter or two; in a block, a constraint's name is as likely."""
+    if KNOWN_WORDS.get(word) in ("minimize", "maximize", "subject to"):
+        return KNOWN_WORDS[word]
+    known = closest(word, KEYWORDS)
+    if known is None:
+        return None
+    swapped = sorted(word) == sorted(known)
+    return known if swapped or difflib.SequenceMatcher(None, word, known).ratio() >= 0.8 else None
 
 
 def _relation(tokens: Tokens, first: int, end: int) -> int | None:
