@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from optdsl.answer.status import Guarantee as Guarantee
     from optdsl.answer.status import SecondOrder as SecondOrder
     from optdsl.answer.status import Status as Status
+    from optdsl.answer.verdict import Verdict as Verdict
     from optdsl.api import Compiled as Compiled
     from optdsl.api import Model as Model
     from optdsl.api import load as load
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from optdsl.errors import DataError as DataError
     from optdsl.errors import Diagnostic as Diagnostic
     from optdsl.errors import ModelError as ModelError
+    from optdsl.errors import NotSolvable as NotSolvable
     from optdsl.errors import OptError as OptError
     from optdsl.errors import OptionError as OptionError
     from optdsl.errors import OptSyntaxError as OptSyntaxError
@@ -38,6 +40,7 @@ _HOME = {
     "Model": "optdsl.api",
     "Compiled": "optdsl.api",
     "Solution": "optdsl.answer.solution",
+    "Verdict": "optdsl.answer.verdict",
     "LabelledArray": "optdsl.answer.labelled",
     "Status": "optdsl.answer.status",
     "Guarantee": "optdsl.answer.status",
@@ -47,6 +50,7 @@ _HOME = {
     "ModelError": "optdsl.errors",
     "DataError": "optdsl.errors",
     "OptionError": "optdsl.errors",
+    "NotSolvable": "optdsl.errors",
     "Diagnostic": "optdsl.errors",
 }
 

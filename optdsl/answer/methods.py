@@ -9,6 +9,9 @@ from optdsl.convex.choose import SOLVERS, options_of
 from optdsl.convex.options import Option, read_options
 from optdsl.errors import Diagnostic, OptionError, Source, Span, closest
 
+AUTOMATIC = "auto"
+"""The word for no method in particular: the one that fits is chosen."""
+
 LATER: Mapping[str, str] = {
     "ipm": "a primal-dual interior-point method for smooth problems",
     "lbfgs": "a limited-memory quasi-Newton method",
@@ -64,7 +67,7 @@ def available() -> tuple[str, ...]:
 def check_method(name: str, span: Span | None = None, source: Source | None = None) -> None:
     """Raises OptionError for a name that the language does not have, or whose method is not in this version."""
     have = available()
-    if name in have:
+    if name in have or name == AUTOMATIC:
         return
     if name in LATER:
         raise OptionError(
@@ -82,7 +85,7 @@ def check_method(name: str, span: Span | None = None, source: Source | None = No
 def unknown_method(name: str, span: Span | None = None, source: Source | None = None) -> Diagnostic:
     """What is said about a name that no method has."""
     have = available()
-    near = closest(name, (*have, *LATER))
+    near = closest(name, (AUTOMATIC, *have, *LATER))
     hint = f"did you mean {near}?" if near else f"there are {', '.join(have)}; `optdsl methods` says what each takes"
     return Diagnostic("unknown-method", f"there is no method {name}", span, hint, source)
 

@@ -29,6 +29,9 @@ def command(model: str, stage: str, set_options: tuple[str, ...], data_options: 
     \b
     optdsl explain diet.opt --after model
     """
+    from optdsl.answer.explain import check_stage
+
+    check_stage(stage)
     supplied, paths = as_given_data(set_options, data_options)
     given = read_model(model)
 

@@ -52,9 +52,12 @@ def command(
     cat plan.opt | optdsl solve -
     """
     from optdsl.answer.files import check_format
+    from optdsl.answer.methods import check_method
 
     if out is not None:
         check_format(out_format)
+    if method is not None:
+        check_method(method)
     options = read_options(method_options)
     supplied, paths = as_given_data(set_options, data_options)
     given = read_model(model)

@@ -1,0 +1,274 @@
+"""From a text to a checked answer: the list of stages, each called once, with the time that it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optdsl.answer.assemble import solution_of, verdict_of
+from optdsl.answer.explain import check_stage, program_text
+from optdsl.answer.methods import AUTOMATIC, check_method, check_options
+from optdsl.answer.solution import Route, Solution, Times
+from optdsl.answer.verdict import Verdict
+from optdsl.classify import Analysis, analyze
+from optdsl.convex.choose import Choice, choose
+from optdsl.convex.lower import lower
+from optdsl.convex.program import Progress, RawAnswer
+from optdsl.errors import Diagnostic, NotSolvable, OptionError, Source, Span
+from optdsl.language import parse, tree
+from optdsl.model import build, explain
+from optdsl.model.model import Model
+
+if TYPE_CHECKING:
+    from optdsl.data.supplied import Supplied
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What a caller decides and hears while a model is solved; `watch` hears the name of each stage."""
+
+    time_limit: float | None = None
+    progress: Callable[[Progress], None] | None = None
+    stop: Callable[[], bool] | None = None
+    watch: Callable[[str], None] | None = None
+
+    def enter(self, stage: str) -> None:
+        """Tells that a stage begins."""
+        if self.watch is not None:
+            self.watch(stage)
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Seconds by stage."""
+
+    began: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def lap(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def times(self) -> Times:
+        return Times(**self.seconds, total=time.perf_counter() - self.began)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The method that the caller or the file asks for, and where in the file; None: the one that fits."""
+
+    method: str | None
+    options: Mapping[str, Any]
+    span: Span | None = None
+    source: Source | None = None
+
+    @property
+    def solver(self) -> str | None:
+        """The solver named in the options."""
+        solver = self.options.get("solver")
+        return None if solver is None else str(solver)
+
+
+# ------------------------------------------------------------------------------------------------------- solve
+
+
+def solve_text(text: str, name: str, **keywords: Any) -> Solution:
+    """`solve_tree` of a text; `name` is what messages call it."""
+    clock = _Clock()
+    with clock.lap("read"):
+        file = parse(text, name)
+    return _solve(file, clock, **keywords)
+
+
+def solve_tree(file: tree.File, **keywords: Any) -> Solution:
+    """The checked answer to a model.
+
+    folder: what paths in the file are relative to. supplied: values by name; paths: files by name. method and
+    options: instead of the file's `solve using`. Raises OptError for every mistake in the input, NotSolvable for
+    a model that no method of this version takes.
+    """
+    return _solve(file, _Clock(), **keywords)
+
+
+def _solve(
+    file: tree.File,
+    clock: _Clock,
+    *,
+    folder: Path,
+    supplied: Mapping[str, Supplied] | None = None,
+    paths: Mapping[str, str] | None = None,
+    method: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    controls: Controls | None = None,
+) -> Solution:
+    controls = controls or Controls()
+    _check_time_limit(controls.time_limit)
+    _check_asked(method, options)
+    controls.enter("reading")
+    with clock.lap("read"):
+        model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
+    asked = asked_for(model, method, options)
+    controls.enter("classifying")
+    with clock.lap("classify"):
+        analysis = analyze(model)
+    _refuse(model, analysis)
+    controls.enter("compiling")
+    with clock.lap("compile"):
+        lowered = lower(analysis)
+        choice = chosen(lowered.program, asked)
+    controls.enter("solving")
+    with clock.lap("solve"):
+        raw = _run(choice, lowered.program, asked, model, controls)
+    controls.enter("checking")
+    solution = solution_of(model, analysis, lowered, raw, route_of(choice, raw), asked.options, controls.stop)
+    return replace(solution, time=clock.times())
+
+
+def _refuse(model: Model, analysis: Analysis) -> None:
+    """Raises NotSolvable for a model that no method of this version takes."""
+    if analysis.refusal:
+        kind = {"type": analysis.type, "convexity": analysis.convexity, "smoothness": analysis.smoothness}
+        raise NotSolvable(*analysis.refusal, model=model.name, problem_class=kind)
+
+
+def _run(choice: Choice, program: Any, asked: Asked, model: Model, controls: Controls) -> RawAnswer:
+    options = dict(asked.options)
+    if choice.method != "highs":
+        options.pop("solver", None)
+    with pointing(asked):
+        return choice.solve(
+            program,
+            time_limit=controls.time_limit,
+            options=options,
+            progress=_in_the_users_sense(controls.progress, model),
+            stop=controls.stop,
+        )
+
+
+def _in_the_users_sense(progress: Callable[[Progress], None] | None, model: Model) -> Callable[[Progress], None] | None:
+    """The watcher, told of a maximum where the solver minimizes the negative."""
+    if progress is None or model.objective is None or model.objective.sense == "minimize":
+        return progress
+
+    def tell(news: Progress) -> None:
+        objective = None if news.objective is None else -news.objective
+        progress(replace(news, objective=objective, bound=None if news.bound is None else -news.bound))
+
+    return tell
+
+
+def route_of(choice: Choice, raw: RawAnswer | None = None) -> Route:
+    """The choice as the answer names it; the solver is the one that gave the answer."""
+    return Route(choice.method, raw.solver if raw is not None else choice.solver, choice.why)
+
+
+def model_name(source_name: str) -> str:
+    """What the answer calls the model: `diet` for `plans/diet.opt`, `model` for a text without a file."""
+    if source_name.startswith("<"):
+        return "model"
+    return Path(source_name).stem or source_name
+
+
+# ------------------------------------------------------------------------------------------------------- methods
+
+
+def asked_for(model: Model, method: str | None, options: Mapping[str, Any] | None) -> Asked:
+    """What the caller asks for, else the file; a caller's options add to the file's where the method is the file's."""
+    in_file = model.method
+    if method is not None or in_file is None:
+        named = None if method == AUTOMATIC else method
+        asked = Asked(named, dict(options or {}))
+    else:
+        asked = Asked(in_file.method, {**in_file.options, **(options or {})}, in_file.span, model.source)
+    if asked.method is not None:
+        check_method(asked.method, asked.span, asked.source)
+        with pointing(asked):
+            check_options(asked.method, asked.options)
+    return asked
+
+
+def _check_asked(method: str | None, options: Mapping[str, Any] | None) -> None:
+    """Finds a caller's mistake before the model's data is read."""
+    if method is not None:
+        check_method(method)
+        if method != AUTOMATIC:
+            check_options(method, options or {})
+
+
+def _check_time_limit(seconds: float | None) -> None:
+    if seconds is not None and not seconds > 0:
+        raise OptionError(
+            Diagnostic(
+                "bad-time-limit",
+                f"a time limit of {seconds:g} is not possible",
+                hint="give a number of seconds above 0",
+            )
+        )
+
+
+def chosen(program: Any, asked: Asked) -> Choice:
+    """The solver for the program. Raises OptionError where the one asked for cannot take it."""
+    with pointing(asked):
+        return choose(program, asked.method, asked.solver)
+
+
+@contextmanager
+def pointing(asked: Asked) -> Iterator[None]:
+    """Gives mistakes in a file's `solve using` their place in the file."""
+    try:
+        yield
+    except OptionError as error:
+        if asked.span is None:
+            raise
+        placed = (replace(item, span=item.span or asked.span, source=asked.source) for item in error.diagnostics)
+        raise OptionError(*placed) from None
+
+
+# -------------------------------------------------------------------------------------------- check and explain
+
+
+def check_text(text: str, name: str, **keywords: Any) -> Verdict:
+    """`check_tree` of a text; `name` is what messages call it."""
+    return check_tree(parse(text, name), **keywords)
+
+
+def check_tree(
+    file: tree.File,
+    *,
+    folder: Path,
+    supplied: Mapping[str, Supplied] | None = None,
+    paths: Mapping[str, str] | None = None,
+) -> Verdict:
+    """What kind of problem a model is. Raises OptError for every mistake in the input."""
+    model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
+    return verdict_of(model, analyze(model))
+
+
+def explain_text(
+    text: str,
+    name: str,
+    stage: str,
+    *,
+    folder: Path,
+    supplied: Mapping[str, Supplied] | None = None,
+    paths: Mapping[str, str] | None = None,
+) -> str:
+    """What a model looks like after a stage, one of `STAGES`. Raises OptError for every mistake in the input."""
+    check_stage(stage)
+    file = parse(text, name)
+    if stage == "tree":
+        return explain(file, stage)
+    model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
+    if stage in ("data", "model"):
+        return explain(model, stage)
+    analysis = analyze(model)
+    if stage == "class":
+        return str(verdict_of(model, analysis))
+    _refuse(model, analysis)
+    return program_text(lower(analysis).program)
