@@ -46,9 +46,13 @@ def _metric(*, name: str, formula: str, parameters: tuple[str, ...], shapes: Sha
         slope=lambda *boxes, batch=0: tuple(np.full(box.lo.shape, np.nan) for box in boxes),
         curvature=lambda *boxes, batch=0: everywhere(np.nan, *boxes, batch=batch),
         smoothness=lambda *boxes, batch=0: everywhere(int(Smoothness.DISCONTINUOUS), *boxes, batch=batch),
-        summary=(f"[{ends[0]:g}, {ends[1]:g}]", "-", "-", "-"), derivative=FOR_EVALUATION, lowering=FOR_EVALUATION,
+        summary=(_between(*ends), "-", "-", "-"), derivative=FOR_EVALUATION, lowering=FOR_EVALUATION,
         quadratic_form=None, latex=latex, source=source, examples=examples,
     )
+
+
+def _between(low: float, high: float) -> str:
+    return f"{'[' if np.isfinite(low) else '('}{low:g}, {high:g}{']' if np.isfinite(high) else ')'}"
 
 
 def _in_classes(logits: Any, label: Any, batch: int = 0) -> Any:
