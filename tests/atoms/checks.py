@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from optdsl.atoms import Absent, Atom, AxisGroups, Interval, SegmentGroups, Smoothness, point
-from tests.atoms.trials import DATA, PATTERNS, Trial, trials
+
+from .trials import DATA, PATTERNS, Trial, trials
 
 ROUNDING = 1e-11
 

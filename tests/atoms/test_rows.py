@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from optdsl.atoms import ATOMS, Atom
-from tests.atoms.checks import CHECKS
+
+from .checks import CHECKS
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))

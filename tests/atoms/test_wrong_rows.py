@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from optdsl.atoms import ARRAYWISE, ELEMENTWISE, LOSSES, REDUCTIONS, Atom, Interval, MaxOf, Smoothness
-from tests.atoms import checks
+
+from . import checks
 
 
 def _negated(rule: Callable[..., Any]) -> Callable[..., Any]:
