@@ -106,3 +106,15 @@ def wrapped(text: str, width: int, indent: int) -> list[str]:
             line = f"{line} {word}" if line else word
     lines.append(line)
     return [lines[0], *(" " * indent + rest for rest in lines[1:])]
+
+
+def fact_lines(facts: Sequence[tuple[str, str]], page: Page, indent: str = "  ", gap: int = 3) -> list[str]:
+    """Names and what is said of each, the names aligned and the texts broken to the page."""
+    names = left([name for name, _ in facts])
+    margin = len(indent) + width_of(names[0]) + gap
+    lines = []
+    for name, (_, text) in zip(names, facts, strict=True):
+        first, *rest = wrapped(text, max(page.width - margin, 20), 0)
+        lines.append(f"{indent}{page.style(name, 'dim')}{' ' * gap}{first}")
+        lines += [" " * margin + more for more in rest]
+    return lines

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from optdsl.answer.assemble import solution_of, verdict_of
 from optdsl.answer.explain import check_stage, program_text
-from optdsl.answer.methods import AUTOMATIC, check_method, check_options
+from optdsl.answer.methods import AUTOMATIC, LATER, check_method, check_options
 from optdsl.answer.solution import Route, Solution, Times
 from optdsl.answer.verdict import Verdict
 from optdsl.classify import Analysis, analyze
-from optdsl.convex.choose import Choice, choose
+from optdsl.convex.choose import Choice, choose, choose_for
 from optdsl.convex.lower import lower
 from optdsl.convex.program import Progress, RawAnswer
 from optdsl.errors import Diagnostic, NotSolvable, OptionError, Source, Span
@@ -178,15 +178,18 @@ def model_name(source_name: str) -> str:
 # ------------------------------------------------------------------------------------------------------- methods
 
 
-def asked_for(model: Model, method: str | None, options: Mapping[str, Any] | None) -> Asked:
-    """What the caller asks for, else the file; a caller's options add to the file's where the method is the file's."""
+def asked_for(model: Model, method: str | None, options: Mapping[str, Any] | None, *, later_too: bool = False) -> Asked:
+    """What the caller asks for, else the file; a caller's options add to the file's where the method is the file's.
+
+    Raises OptionError for wrong names; with `later_too`, methods that this version has not yet pass.
+    """
     in_file = model.method
     if method is not None or in_file is None:
         named = None if method == AUTOMATIC else method
         asked = Asked(named, dict(options or {}))
     else:
         asked = Asked(in_file.method, {**in_file.options, **(options or {})}, in_file.span, model.source)
-    if asked.method is not None:
+    if asked.method is not None and not (later_too and asked.method in LATER):
         check_method(asked.method, asked.span, asked.source)
         with pointing(asked):
             check_options(asked.method, asked.options)
@@ -247,7 +250,15 @@ def check_tree(
 ) -> Verdict:
     """What kind of problem a model is. Raises OptError for every mistake in the input."""
     model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
-    return verdict_of(model, analyze(model))
+    return _verdict(model, analyze(model))
+
+
+def _verdict(model: Model, analysis: Analysis) -> Verdict:
+    asked = asked_for(model, None, None, later_too=True)
+    if analysis.refusal or asked.method in LATER:
+        return verdict_of(analysis, None)
+    with pointing(asked):
+        return verdict_of(analysis, route_of(choose_for(analysis.type, asked.method, asked.solver)))
 
 
 def explain_text(
@@ -269,6 +280,6 @@ def explain_text(
         return explain(model, stage)
     analysis = analyze(model)
     if stage == "class":
-        return str(verdict_of(model, analysis))
+        return str(_verdict(model, analysis))
     _refuse(model, analysis)
     return program_text(lower(analysis).program)

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from optdsl.answer.labelled import LabelledArray
-from optdsl.answer.layout import Page, beside, left, shortened, wrapped
+from optdsl.answer.layout import Page, beside, fact_lines, left, shortened, wrapped
 from optdsl.answer.numbers import number_text, residual_text, seconds_text
 from optdsl.answer.solution import Checks, ConflictAnswer, ConflictMember, Ray, Solution
 from optdsl.answer.status import SecondOrder, Status
 from optdsl.answer.value_tables import INDENT, Titled, value_blocks
+from optdsl.answer.verdict_text import route_text
 from optdsl.data.members import label_text
 
 OBJECTIVE_DIGITS = 10
@@ -104,15 +105,7 @@ def _head(solution: Solution, page: Page) -> list[str]:
     title = f"{_TITLES[solution.status]}:"
     sentence = wrapped(f"{title} {_meaning(solution)}.", page.width, len(INDENT))
     sentence[0] = page.style(title, "bold", color) + sentence[0][len(title) :]
-    facts = list(_facts(solution))
-    names = left([name for name, _ in facts])
-    room = page.width - len(INDENT) - len(names[0]) - 3
-    lines = [*sentence, ""]
-    for name, (_, text) in zip(names, facts, strict=True):
-        first, *rest = wrapped(text, room, 0)
-        lines.append(f"{INDENT}{page.style(name, 'dim')}   {first}")
-        lines += [" " * (page.width - room) + more for more in rest]
-    return lines
+    return [*sentence, "", *fact_lines(list(_facts(solution)), page)]
 
 
 def _meaning(solution: Solution) -> str:
@@ -143,9 +136,7 @@ def _facts(solution: Solution) -> Iterator[tuple[str, str]]:
     if solution.variables and solution.status is not Status.INFEASIBLE:
         yield "guarantee", f"{solution.guarantee.word}: {solution.guarantee.sentence}"
     yield "class", f"{solution.problem_class.type}, {solution.problem_class.convexity}, {_smoothness(solution)}"
-    route = solution.route
-    solver = f" with {route.solver}" if route.solver.lower() != route.method.lower() else ""
-    yield "method", f"{route.method}{solver}: {route.why}" if route.why else f"{route.method}{solver}"
+    yield "method", route_text(solution.route)
     if solution.variables:
         yield "checks", _checks(solution.checks)
     yield "time", _times(solution)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from optdsl.answer.layout import Page, beside, left, right, shortened, wrapped
+from optdsl.answer.layout import Page, beside, fact_lines, left, right, shortened, wrapped
+from optdsl.answer.solution import Route
 from optdsl.answer.verdict import StatementVerdict, Verdict
 
 INDENT = "  "
@@ -31,7 +32,6 @@ def verdict_text(verdict: Verdict, page: Page | None = None) -> str:
     blocks = [_head(verdict, page)]
     if verdict.statements:
         blocks.append(_statements(verdict.statements, page))
-    blocks.extend(_blame(item, page) for item in verdict.statements if item.blame)
     blocks.extend([message] for message in verdict.refusal)
     if verdict.warnings:
         blocks.append([line for text in verdict.warnings for line in wrapped(f"note: {text}", page.width, 6)])
@@ -46,19 +46,18 @@ def class_text(type_name: str) -> str:
 
 
 def _head(verdict: Verdict, page: Page) -> list[str]:
-    kind, size = verdict.problem_class, verdict.size
+    kind = verdict.problem_class
     color = {"convex": "green", "nonconvex": "yellow"}.get(kind.convexity, "yellow")
     title = f"{shortened(verdict.model)}: {page.style(kind.type, 'bold', color)} ({class_text(kind.type)})"
     facts = [("convexity", kind.convexity), ("smoothness", kind.smoothness), ("size", _size(verdict))]
-    if verdict.route is not None:
-        solver = f" with {verdict.route.solver}" if verdict.route.solver.lower() != verdict.route.method else ""
-        facts.append(("method", f"{verdict.route.method}{solver}: {verdict.route.why}"))
-    else:
-        facts.append(("method", "none in this version"))
-    if size.variables == 0 and size.constraints == 0:
-        facts = [fact for fact in facts if fact[0] != "size"]
-    names = [page.style(name, "dim") for name in left([name for name, _ in facts])]
-    return [title, "", *(INDENT + line for line in beside([names, [text for _, text in facts]]))]
+    facts.append(("method", route_text(verdict.route) if verdict.route is not None else "none in this version"))
+    return [title, "", *fact_lines(facts, page)]
+
+
+def route_text(route: Route) -> str:
+    """The method, the solver behind it, and why these: `cvxpy with CLARABEL; the objective is ...`."""
+    solver = f" with {route.solver}" if route.solver.lower() != route.method.lower() else ""
+    return f"{route.method}{solver}; {route.why}" if route.why else f"{route.method}{solver}"
 
 
 def _size(verdict: Verdict) -> str:
@@ -91,15 +90,4 @@ def _statements(statements: tuple[StatementVerdict, ...], page: Page) -> list[st
     lines = [INDENT + page.style(lines[0], "bold"), *(INDENT + line for line in lines[1:])]
     if len(statements) > len(shown):
         lines.append(INDENT + page.style(f"... {len(statements) - len(shown)} more; --json lists all", "dim"))
-    return lines
-
-
-def _blame(item: StatementVerdict, page: Page) -> list[str]:
-    blame = item.blame or {}
-    place = f", line {blame['line']}" if blame.get("line") else ""
-    lines = [page.style(f"{item.name}{place}: {blame.get('expr', 'this part')}", "bold")]
-    for key in ("why", "rewrite"):
-        if blame.get(key):
-            lead = "" if key == "why" else "instead: "
-            lines += [INDENT + line for line in wrapped(f"{lead}{blame[key]}", page.width - len(INDENT), 0)]
     return lines

@@ -91,7 +91,11 @@ def choose(program: Program, method: str | None = None, solver: str | None = Non
 
     `method` is "highs" or "cvxpy". Raises OptionError when there is none of that name, or it cannot take the class.
     """
-    kind = class_of(program)
+    return choose_for(class_of(program), method, solver)
+
+
+def choose_for(kind: str, method: str | None = None, solver: str | None = None) -> Choice:
+    """The solver for a class, one of `CLASSES`; as `choose`."""
     if method is None and solver is None:
         entry = next(entry for entry in SOLVERS if kind in entry.default_for)
         return _choice(entry, f"{_of_class(kind)}: {entry.why}")
