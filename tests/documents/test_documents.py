@@ -10,6 +10,7 @@ import pytest
 
 from optdsl.errors import OptError, OptSyntaxError
 from optdsl.language import parse
+from optdsl.model import build
 
 OPT = [(page, block) for page in pages.PAGES for block in pages.blocks(page) if block.language == "opt"]
 RUN = [page for page in pages.PAGES if {b.language for b in pages.blocks(page)} & {"console", "python"}]
@@ -31,6 +32,21 @@ def test_models_on_the_pages_parse(page: Path, block: pages.Block) -> None:
             return
         raise
     assert tree.statements
+
+
+FRAGMENTS = [(page, block) for page, block in OPT if "fragment" in block.words]
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), FRAGMENTS, ids=lambda v: v.name if isinstance(v, Path) else f"line-{v.line}"
+)
+def test_fragments_lack_nothing_but_data(page: Path, block: pages.Block) -> None:
+    """What a fragment may lack are the files that it names, data from outside, and names that the page declared."""
+    try:
+        build(parse(block.text, f"{page.name}:{block.line}"))
+    except OptError as error:
+        others = [d for d in error.diagnostics if d.code not in ("missing-file", "missing-data", "unknown-name")]
+        assert not others, str(OptError(*others))
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
