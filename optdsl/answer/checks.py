@@ -1,0 +1,337 @@
+"""optdsl's own checks of an answer, on the user's model: what the words `optimal` and `feasible` depend on.
+
+Constraint values and the objective are computed from the templates at the returned point, not from the arrays that
+the solver saw; where the two disagree, the answer is not called right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from optdsl.answer.solution import Checks
+from optdsl.answer.status import Guarantee, SecondOrder, Status
+from optdsl.classify import Analysis
+from optdsl.convex.lower import Lowered, Restored
+from optdsl.convex.program import Program, RawAnswer, RawStatus
+from optdsl.model.model import Constraint, DomainCondition, Model
+from optdsl.terms.frame import Frame
+
+TOLERANCE = 1e-6
+INTEGRALITY = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What an answer is worth: the earned words, the checks, the objective and its bound in the user's sense.
+
+    `slacks`: one array per constraint, its instances in C order; empty where there is no point.
+    """
+
+    status: Status
+    guarantee: Guarantee
+    checks: Checks
+    objective: float | None = None
+    bound: float | None = None
+    slacks: tuple[np.ndarray, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+_ENDED = {
+    RawStatus.TIME_LIMIT: Status.TIME_LIMIT,
+    RawStatus.ITERATION_LIMIT: Status.ITERATION_LIMIT,
+    RawStatus.INTERRUPTED: Status.INTERRUPTED,
+    RawStatus.NUMERICAL_ERROR: Status.NUMERICAL_ERROR,
+    RawStatus.INFEASIBLE_OR_UNBOUNDED: Status.NUMERICAL_ERROR,
+}
+
+
+def judge(
+    model: Model,
+    analysis: Analysis,
+    lowered: Lowered,
+    raw: RawAnswer,
+    restored: Restored,
+    options: Mapping[str, object] | None = None,
+) -> Judgement:
+    """The earned status of a raw answer. `options` are the method's: `tol` and `gap` set what is asked for."""
+    if raw.status is RawStatus.INFEASIBLE:
+        return Judgement(Status.INFEASIBLE, Guarantee.GLOBAL, Checks(second_order=SecondOrder.NOT_NEEDED))
+    if raw.status is RawStatus.UNBOUNDED:
+        return Judgement(Status.UNBOUNDED, Guarantee.GLOBAL, Checks(second_order=SecondOrder.NOT_NEEDED))
+    if restored.x is None:
+        status = _ENDED.get(raw.status, Status.NUMERICAL_ERROR)
+        return Judgement(status, Guarantee.NONE, Checks(), bound=_finite(restored.bound))
+    return _Judge(model, analysis, lowered, raw, restored, dict(options or {})).judge()
+
+
+class _Judge:
+    def __init__(
+        self,
+        model: Model,
+        analysis: Analysis,
+        lowered: Lowered,
+        raw: RawAnswer,
+        restored: Restored,
+        options: Mapping[str, object],
+    ) -> None:
+        assert restored.x is not None
+        self.model, self.analysis, self.lowered, self.raw, self.restored = model, analysis, lowered, raw, restored
+        self.x = restored.x
+        self.lanes = model.lanes.with_values(self.x)
+        self.tolerance = max(TOLERANCE, _number(options.get("tol"), 0.0))
+        self.gap_tolerance = max(self.tolerance, 1.01 * _number(options.get("gap"), 0.0))
+        self.notes: list[str] = []
+
+    def judge(self) -> Judgement:
+        primal, slacks = self._primal()
+        objective = self._objective()
+        bound = self._bound()
+        dual_residual, complementarity = self._dual(slacks, objective)
+        gap = None
+        if objective is not None and bound is not None and np.isfinite(bound):
+            gap = abs(objective - bound) / max(1.0, abs(objective))
+        feasible = primal <= self.tolerance and self._domains_hold() and self._arrays_agree(objective)
+        proved = feasible and self._proved(dual_residual, complementarity, gap)
+        done = proved or (feasible and self.model.objective is None)
+        checks = Checks(primal, dual_residual, complementarity, gap, SecondOrder.NOT_NEEDED, done)
+        status, guarantee = self._words(feasible, proved)
+        return Judgement(status, guarantee, checks, objective, _finite(bound), slacks, tuple(self.notes))
+
+    def _proved(self, dual_residual: float | None, complementarity: float | None, gap: float | None) -> bool:
+        """Optimality: a closed gap, or first-order conditions of a convex problem."""
+        if gap is None or gap > self.gap_tolerance:
+            return False
+        if self.model.integers:
+            return True
+        return (dual_residual or 0.0) <= self.tolerance and (complementarity or 0.0) <= self.tolerance
+
+    def _words(self, feasible: bool, proved: bool) -> tuple[Status, Guarantee]:
+        ended = _ENDED.get(self.raw.status)
+        if ended is not None and not (proved and self.model.objective is not None):
+            return ended, Guarantee.NONE
+        if self.model.objective is None:
+            return (Status.FEASIBLE, Guarantee.GLOBAL) if feasible else (Status.NUMERICAL_ERROR, Guarantee.NONE)
+        if proved:
+            return Status.OPTIMAL, Guarantee.GLOBAL
+        if feasible:
+            self.notes.append("the point is feasible, but the checks do not prove it optimal")
+            return Status.FEASIBLE, Guarantee.NONE
+        self.notes.append("the point does not pass the checks")
+        return Status.NUMERICAL_ERROR, Guarantee.NONE
+
+    # ---------------------------------------------------------------------------------------------- feasibility
+
+    def _primal(self) -> tuple[float, tuple[np.ndarray, ...]]:
+        """The largest scaled violation, and the slack of every constraint instance."""
+        worst = 0.0
+        scales = self._row_scales()
+        slacks = []
+        for number, constraint in enumerate(self.model.constraints):
+            lower, upper, value = self._sides(constraint)
+            with np.errstate(invalid="ignore"):
+                slack = np.minimum(value - lower, upper - value)
+            if slack.shape[0] > 1:
+                slack = slack.min(axis=0, keepdims=True)
+            slack = slack[0]
+            scaled = -slack / scales[number]
+            worst = max(worst, float(scaled.max(initial=0.0)), float(np.isnan(value).any()) * np.inf or 0.0)
+            slacks.append(np.where(np.abs(slack) <= 1e-12 * scales[number], 0.0, slack))
+        return max(worst, self._bound_violation()), tuple(slacks)
+
+    def _sides(self, constraint: Constraint) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lower side, upper side and value of each relation at each instance, (relations, instances)."""
+        frame = self.model.lanes_of(constraint.over)
+        lower, upper, value = [], [], []
+        for relation in constraint.relations:
+            missing = np.full(frame.size, np.inf)
+            lower.append(-missing if relation.lower is None else self._at(relation.lower, frame))
+            upper.append(missing if relation.upper is None else self._at(relation.upper, frame))
+            value.append(self._at(relation.body, frame))
+        self.lanes.forget()
+        return np.array(lower), np.array(upper), np.array(value)
+
+    def _at(self, expression, frame: Frame) -> np.ndarray:  # type: ignore[no-untyped-def]
+        with np.errstate(all="ignore"):
+            return self.lanes.full(expression, frame).reshape(-1)
+
+    def _row_scales(self) -> list[np.ndarray]:
+        """max(1, |right-hand side|, largest |derivative x value|) of each constraint instance."""
+        scales: dict[int, np.ndarray] = {}
+        x = np.abs(self.raw.x if self.raw.x is not None else self.x)
+        for block in self.analysis.blocks:
+            size = np.maximum(1.0, _largest_entry(block.matrix, x))
+            for side in (block.lower, block.upper):
+                size = np.maximum(size, np.where(np.isfinite(side), np.abs(side), 0.0))
+            old = scales.get(block.constraint)
+            scales[block.constraint] = size if old is None else np.maximum(old, size)
+        return [scales[k] for k in range(len(self.model.constraints))]
+
+    def _bound_violation(self) -> float:
+        worst = 0.0
+        for variable in self.model.variables.values():
+            x = self.x[variable.offset : variable.offset + variable.width]
+            for side, distance in ((variable.lower, variable.lower - x), (variable.upper, x - variable.upper)):
+                scale = np.maximum(1.0, np.where(np.isfinite(side), np.abs(side), 1.0))
+                worst = max(worst, float((distance / scale).max(initial=0.0)))
+            if variable.integer:
+                away = np.abs(x - np.rint(x))
+                # an integer may be off by the solvers' customary tolerance and no more
+                worst = max(worst, float((away / INTEGRALITY * self.tolerance).max(initial=0.0)))
+        return worst
+
+    def _domains_hold(self) -> bool:
+        """Whether every partial function of the text is defined at the point."""
+        parts = [(c.over, r.conditions) for c in self.model.constraints for r in c.relations]
+        if self.model.objective is not None:
+            parts.append((None, self.model.objective.conditions))
+        for over, conditions in parts:
+            frame = Frame().as_root() if over is None else self.model.lanes_of(over)
+            for condition in conditions:
+                if not self._holds(condition, frame):
+                    self.notes.append(f"a function is undefined at the point: its argument must be {condition.kind}")
+                    return False
+        return True
+
+    def _holds(self, condition: DomainCondition, frame: Frame) -> bool:
+        for over in condition.overs:
+            frame = self.lanes.extend(frame, over).child
+        value = self._at(condition.expression, frame)
+        rules = {"positive": value > 0, "nonnegative": value >= -1e-9, "nonzero": value != 0}
+        return bool(rules[condition.kind].all())
+
+    # -------------------------------------------------------------------------------------------------- optimality
+
+    def _objective(self) -> float | None:
+        if self.model.objective is None:
+            return None
+        return float(self._at(self.model.objective.body, Frame().as_root())[0])
+
+    def _arrays_agree(self, objective: float | None) -> bool:
+        """Whether the arrays that were solved say the same as the templates."""
+        if objective is None or self.raw.x is None:
+            return True
+        program = self.lowered.program
+        solved = self.lowered.sign * value_of(program, self.raw.x)
+        size = max(1.0, abs(objective), float(np.abs(program.cost * self.raw.x).max(initial=0.0)))
+        # auxiliary variables may sit above the functions that they replace, by the solver's tolerance
+        room = 1e-9 if not len(self.analysis.auxiliary_lower) else 1e-5
+        if self.raw.status is RawStatus.OPTIMAL and abs(solved - objective) > max(room, self.tolerance) * size:
+            self.notes.append(f"the objective is {objective:.9g} at the point, but the solved arrays give {solved:.9g}")
+            return False
+        return True
+
+    def _bound(self) -> float | None:
+        """The best proved bound: computed here from the duals; with integers the solver's."""
+        if self.model.objective is None:
+            return None
+        if self.model.integers or self.raw.row_dual is None or self.raw.x is None:
+            return self.restored.bound
+        return self.lowered.sign * dual_bound(self.lowered.program, self.raw.x, self.raw.row_dual)
+
+    def _dual(self, slacks: tuple[np.ndarray, ...], objective: float | None) -> tuple[float | None, float | None]:
+        """Scaled norm of the Lagrangian's gradient, and the largest scaled |dual x slack|."""
+        if objective is None or self.restored.duals is None or self.restored.reduced_cost is None:
+            return None, None
+        scale = max(1.0, abs(objective))
+        worst = 0.0
+        for dual, slack in zip(self.restored.duals, slacks, strict=True):
+            product = np.where(dual == 0, 0.0, np.abs(dual * slack))
+            worst = max(worst, float(product.max(initial=0.0)))
+        lower, upper, integer = self._column_bounds()
+        z = self.restored.reduced_cost
+        with np.errstate(invalid="ignore"):
+            distance = np.minimum(np.abs(self.x - lower), np.abs(upper - self.x))
+        product = np.where((z == 0) | ~np.isfinite(distance) | integer, 0.0, np.abs(z * distance))
+        worst = max(worst, float(product.max(initial=0.0)))
+        return self._gradient_residual(), worst / scale
+
+    def _column_bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n = self.model.columns
+        program = self.lowered.program
+        skip = program.integer[:n] if self.raw.duals_with_integers_fixed else np.zeros(n, dtype=bool)
+        return program.lower[:n], program.upper[:n], skip
+
+    def _gradient_residual(self) -> float | None:
+        if len(self.analysis.auxiliary_lower):
+            return None  # replaced functions have kinks
+        assert self.raw.x is not None and self.raw.row_dual is not None and self.raw.reduced_cost is not None
+        program = self.lowered.program
+        gradient = gradient_of(program, self.raw.x)
+        residual = gradient - program.matrix.T @ self.raw.row_dual - self.raw.reduced_cost
+        scale = max(1.0, float(np.abs(gradient).max(initial=0.0)), float(np.abs(self.raw.row_dual).max(initial=0.0)))
+        return float(np.abs(residual).max(initial=0.0)) / scale
+
+
+def value_of(program: Program, x: np.ndarray) -> float:
+    """The program's objective at x (n,)."""
+    value = program.constant + float(program.cost @ x)
+    if program.hessian is not None:
+        value += 0.5 * float(x @ (program.hessian @ x))
+    if program.squares is not None:
+        value += float(program.squares.weights @ (program.squares.matrix @ x + program.squares.offset) ** 2)
+    return value
+
+
+def gradient_of(program: Program, x: np.ndarray) -> np.ndarray:
+    """The gradient (n,) of the program's objective at x (n,)."""
+    gradient = program.cost.copy()
+    if program.hessian is not None:
+        gradient += program.hessian @ x
+    if program.squares is not None:
+        squares = program.squares
+        gradient += 2.0 * (squares.matrix.T @ (squares.weights * (squares.matrix @ x + squares.offset)))
+    return gradient
+
+
+def dual_bound(program: Program, x: np.ndarray, row_dual: np.ndarray) -> float:
+    """A lower bound of the program's minimum from row duals (m,) and a point (n,) (weak duality).
+
+    The convex objective lies above its tangent at x, and the tangent above the sum of `row_dual` times the sides plus
+    the reduced costs times the bounds (Boyd and Vandenberghe, 2004, section 5.1.3). Where a reduced cost or dual
+    points to an infinite side, what it can cost within the point's own size is taken off.
+    """
+    gradient = gradient_of(program, x)
+    reduced = gradient - program.matrix.T @ row_dual
+    tangent = value_of(program, x) - float(gradient @ x)
+    activity = program.matrix @ x
+    return (
+        tangent
+        + _supported(row_dual, program.row_lower, program.row_upper, activity)
+        + _supported(reduced, program.lower, program.upper, x)
+    )
+
+
+def _supported(multiplier: np.ndarray, lower: np.ndarray, upper: np.ndarray, at: np.ndarray) -> float:
+    """Σ of each multiplier times the side it leans on."""
+    side = np.where(multiplier > 0, lower, upper)
+    finite = np.isfinite(side)
+    total = float(multiplier[finite] @ side[finite])
+    loose = ~finite & (multiplier != 0)
+    size = np.abs(multiplier[loose])
+    return total + float(multiplier[loose] @ at[loose]) - float(size @ np.maximum(1.0, np.abs(at[loose])))
+
+
+def _largest_entry(matrix: sp.csr_array, x: np.ndarray) -> np.ndarray:
+    """For each row the largest |entry x value|."""
+    if not matrix.nnz:
+        return np.zeros(matrix.shape[0])
+    products = np.abs(matrix.data) * x[matrix.indices]
+    result = np.zeros(matrix.shape[0])
+    filled = np.flatnonzero(np.diff(matrix.indptr))
+    result[filled] = np.maximum.reduceat(products, matrix.indptr[filled])
+    return result
+
+
+def _number(value: object, missing: float) -> float:
+    try:
+        return missing if value is None else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return missing
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None
