@@ -29,9 +29,13 @@ class _Bracket:
     iterated: bool = False
 
 
-def lex(source: Source) -> Tokens:
-    """The tokens of a text, with the mistakes found on the way in `diagnostics`."""
+def lex(source: Source, statements: bool = True) -> Tokens:
+    """The tokens of a text, with the mistakes found on the way in `diagnostics`.
+
+    Without `statements` the text is an expression, whose first line may start with an operator.
+    """
     lexer = _Lexer(source, tables())
+    lexer.line_has_tokens = not statements
     lexer.run()
     return lexer.tokens
 

@@ -50,15 +50,18 @@ def parse(text: str, name: str = "<text>") -> tree.File:
 
 def parse_expression(text: str, name: str = "<text>") -> tree.Expr:
     """The tree of a single expression; raises OptSyntaxError."""
-    tokens = lex(Source(name, text))
+    source = Source(name, text)
+    _check_unicode(source)
+    tokens = lex(source, statements=False)
     if tokens.diagnostics or not tokens.firsts:
-        _raise(tokens.diagnostics or [_nothing(tokens.source)])
+        _raise(tokens.diagnostics or [_nothing(source)])
     parser = _Parser(tokens)
     value = parser.run("expression", 0, len(tokens.kinds) - 2)
     if isinstance(value, Failure):
         _raise([explain(value)])
-    if parser.builder.diagnostics:
-        _raise(parser.builder.diagnostics)
+    diagnostics = parser.builder.diagnostics or _too_deep(value, tokens)
+    if diagnostics:
+        _raise(diagnostics)
     return value  # type: ignore[no-any-return]
 
 
@@ -310,7 +313,7 @@ def _deep_statements(file: tree.File, tokens: Tokens) -> list[Diagnostic]:
     return found
 
 
-def _too_deep(part: tree.Statement | tree.Constraint, tokens: Tokens) -> list[Diagnostic]:
+def _too_deep(part: tree.Statement | tree.Constraint | tree.Expr, tokens: Tokens) -> list[Diagnostic]:
     """What to say if a tree has too many levels; sums, products and the like of any length count as one level."""
     span = _deep_part(part)
     if span is None:

@@ -160,10 +160,9 @@ class Printer:
 
     def range_end(self, expr: tree.Expr) -> Doc:
         """`i+1` in `i+1..n`: without spaces, which would suggest that `..` binds more tightly."""
-        doc = self.expression(expr, SUM)
         if isinstance(expr, tree.Binary) and expr.op in "+-*/" and _simple(expr.left) and _simple(expr.right):
-            return flat(doc).replace(" ", "")
-        return doc
+            return Group([self.bare(expr.left), expr.op, self.bare(expr.right)])
+        return self.expression(expr, SUM)
 
     def call(self, expr: tree.Call) -> Doc:
         if expr.domain is not None:
@@ -276,9 +275,10 @@ class Printer:
                 head = ["let ", statement.name, parameters, self.domain_of(statement)]
                 return Group([*head, self.definition(statement.value, None)])
             case tree.Objective():
-                return self.labelled([statement.sense + " ", statement.name or ""], statement.name, statement.value)
+                head = [statement.sense + " ", statement.name or ""]
+                return self.labelled(head, statement.name, statement.value)
             case tree.Constraint():
-                head = [statement.name or "", self.domain_of(statement)]
+                head = [] if statement.name is None else [statement.name, self.domain_of(statement)]
                 return self.labelled(head, statement.name, statement.relation)
             case tree.Show():
                 return self.comma_separated("show ", [(item.span, item) for item in statement.items])
@@ -296,10 +296,9 @@ class Printer:
         """`NAME: expr`, or the expression alone, which must not start its line with an operator."""
         if name is not None:
             return Group([*head, ":", Nest([self.line(value.span.start), self.expression(value, CONDITIONAL)])])
-        doc = self.expression(value, CONDITIONAL)
-        if not flat(head[0] if head else "") and flat(doc).startswith(("-", "+")):
+        if not head and flat(Printer(()).bare(value)).startswith(("-", "+")):
             return self.guarded(value)
-        return Group([*head, doc])
+        return Group([*head, self.expression(value, CONDITIONAL)])
 
     def guarded(self, value: tree.Expr) -> Doc:
         """An unnamed constraint with its first operand in round brackets."""
