@@ -208,7 +208,7 @@ class _Analyst:
     def _relation(self, number: int, constraint: Constraint, relation: Relation, frame: Frame) -> str:
         lower = self._side(relation.lower, -np.inf, frame, constraint)
         upper = self._side(relation.upper, np.inf, frame, constraint)
-        equal = relation.lower is not None and relation.lower is relation.upper or bool((lower == upper).any())
+        equal = (relation.lower is not None and relation.lower == relation.upper) or bool((lower == upper).any())
         if constraint.kind == "matrix":
             sink = self._collect_rows(relation.body, frame, AFFINE, constraint)
             return AFFINE if sink.terms else "constant"

@@ -95,7 +95,7 @@ def _constraint_lines(constraint: Constraint) -> list[str]:
         body = show(relation.body)
         if constraint.kind == "matrix":
             text = f"{body} >> 0"
-        elif relation.lower is not None and relation.lower is relation.upper:
+        elif relation.lower is not None and relation.lower == relation.upper:
             text = f"{body} = {show(relation.lower)}"
         elif relation.lower is not None and relation.upper is not None:
             text = f"{show(relation.lower)} <= {body} <= {show(relation.upper)}"
