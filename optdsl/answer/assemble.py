@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from optdsl.answer.solution import ProblemClass, Route
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from optdsl.answer.checks import judge
+from optdsl.answer.labelled import LabelledArray
+from optdsl.answer.numbers import number_text
+from optdsl.answer.solution import (
+    ConflictAnswer,
+    ConflictMember,
+    ConstraintAnswer,
+    ProblemClass,
+    Ray,
+    Route,
+    Solution,
+    TraceTable,
+    VariableAnswer,
+)
+from optdsl.answer.status import Status
+from optdsl.answer.values import let_values, shown_values, variable_arrays
 from optdsl.answer.verdict import Size, StatementVerdict, Verdict
 from optdsl.classify import Analysis
 from optdsl.classify.analysis import StatementFact
+from optdsl.convex.lower import Lowered, NamedPart, Restored
+from optdsl.convex.program import RawAnswer
+from optdsl.data.members import SetValue, label_text
 from optdsl.errors import Diagnostic, render
+from optdsl.model.model import Constraint, Model, Variable
 
 
 def class_of(analysis: Analysis) -> ProblemClass:
@@ -55,3 +78,133 @@ def _blame(diagnostic: Diagnostic) -> dict[str, object]:
 def _remark(diagnostic: Diagnostic) -> str:
     """A diagnostic as a remark: drawn with its place, without the word error."""
     return render(diagnostic).removeprefix(f"error[{diagnostic.code}]: ")
+
+
+# ---------------------------------------------------------------------------------------------------- solutions
+
+
+def solution_of(
+    lowered: Lowered,
+    raw: RawAnswer,
+    route: Route,
+    *,
+    options: Mapping[str, object] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Solution:
+    """The checked answer by the user's names, in the user's sense; `options` are the method's.
+
+    `stop` is asked while the conflict of an infeasible model is narrowed down. Raises ModelError when an item of
+    `show` has no value at the point.
+    """
+    model = lowered.analysis.model
+    restored = lowered.restore(raw)
+    judged = judge(model, lowered.analysis, lowered, raw, restored, options)
+    infeasible, unbounded = judged.status is Status.INFEASIBLE, judged.status is Status.UNBOUNDED
+    point = None if infeasible or unbounded else restored.x
+    variables = {} if point is None else _variables(model, point, restored.reduced_cost)
+    constraints = {} if point is None else _constraints(model, judged.slacks, restored.duals)
+    objective = model.objective
+    return Solution(
+        model=model.name,
+        status=judged.status,
+        guarantee=judged.guarantee,
+        problem_class=class_of(lowered.analysis),
+        route=route,
+        objective=None if point is None else judged.objective,
+        objective_name=None if objective is None else objective.name,
+        sense=None if objective is None else objective.sense,
+        bound=judged.bound,
+        variables=variables,
+        constraints=constraints,
+        show=shown_values(model, point, variables, constraints),
+        checks=judged.checks,
+        trace=_trace(raw, lowered.sign),
+        conflict=_conflict(lowered, stop) if infeasible else None,
+        ray=_ray(model, restored) if unbounded else None,
+        notes=tuple(filter(None, (*model.warnings, *judged.notes, raw.message))),
+        duals_with_integers_fixed=raw.duals_with_integers_fixed,
+        expressions={} if point is None else let_values(model, point),
+    )
+
+
+def _variables(model: Model, point: np.ndarray, reduced_cost: np.ndarray | None) -> dict[str, VariableAnswer]:
+    costs = {} if reduced_cost is None else variable_arrays(model, reduced_cost)
+    return {name: VariableAnswer(value, costs.get(name)) for name, value in variable_arrays(model, point).items()}
+
+
+def _constraints(
+    model: Model, slacks: tuple[np.ndarray, ...], duals: tuple[np.ndarray, ...] | None
+) -> dict[str, ConstraintAnswer]:
+    answers = {}
+    for number, (constraint, slack) in enumerate(zip(model.constraints, slacks, strict=True)):
+        dual = None if duals is None else LabelledArray(duals[number], constraint.axes, constraint.name)
+        answers[constraint.name] = ConstraintAnswer(dual, LabelledArray(slack, constraint.axes, constraint.name))
+    return answers
+
+
+def _trace(raw: RawAnswer, sign: float) -> TraceTable:
+    """The run's iterations, objective and bound in the user's sense."""
+    rows = raw.trace.rows.copy()
+    for name in ("objective", "bound"):
+        if name in raw.trace.columns:
+            rows[:, raw.trace.columns.index(name)] *= sign
+    return TraceTable(raw.trace.columns, rows)
+
+
+def _ray(model: Model, restored: Restored) -> Ray:
+    if restored.ray is None:
+        return Ray(None, "the solver proved that the objective is unbounded, but gave no direction")
+    # Only what moves: variables that stand still say nothing.
+    moving = {name: array for name, array in variable_arrays(model, restored.ray).items() if np.asarray(array).any()}
+    return Ray(moving)
+
+
+# ---------------------------------------------------------------------------------------------------- conflicts
+
+
+def _conflict(lowered: Lowered, stop: Callable[[], bool] | None) -> ConflictAnswer:
+    # Imported here: only infeasible models need it.
+    from optdsl.convex.conflict import find_conflict
+
+    conflict = find_conflict(lowered.program, stop=stop)
+    members = [_member(lowered, part) for part in lowered.name_conflict(conflict)]
+    return ConflictAnswer(tuple(dict.fromkeys(members)), conflict.irreducible and bool(members))
+
+
+def _member(lowered: Lowered, part: NamedPart) -> ConflictMember:
+    model = lowered.analysis.model
+    if part.constraint is not None:
+        constraint = model.constraints[part.constraint]
+        return ConflictMember(
+            part.kind,
+            constraint.name,
+            _labels(constraint.axes, part.position),
+            part.side,
+            _text_of(model, constraint),
+            constraint.span.line,
+        )
+    variable, entry = _entry(model, part.position)
+    index = _labels(variable.axes, entry)
+    name = f"{variable.name}[{', '.join(label_text(label) for label in index)}]" if index else variable.name
+    text = None
+    if part.side is not None:
+        bound = (lowered.program.lower if part.side == "lower" else lowered.program.upper)[part.position]
+        text = f"{name} {'>=' if part.side == 'lower' else '<='} {number_text(float(bound))}"
+    return ConflictMember(part.kind, variable.name, index, part.side, text)
+
+
+def _text_of(model: Model, constraint: Constraint) -> str:
+    return model.source.text[constraint.span.start : constraint.span.end]
+
+
+def _entry(model: Model, column: int) -> tuple[Variable, int]:
+    """The variable that a column belongs to, and the first of its entries there."""
+    variable = next(v for v in model.variables.values() if v.offset <= column < v.offset + v.width)
+    if variable.columns is None:
+        return variable, column - variable.offset
+    return variable, int(np.flatnonzero(variable.columns == column)[0])
+
+
+def _labels(axes: tuple[SetValue, ...], position: int) -> tuple[int | str, ...]:
+    positions = np.unravel_index(position, tuple(len(axis) for axis in axes)) if axes else ()
+    return tuple(label for axis, k in zip(axes, positions, strict=True) for label in axis.member(int(k)))

@@ -92,12 +92,17 @@ class ShownValue:
 
 @dataclass(frozen=True, slots=True)
 class ConflictMember:
-    """One condition of a conflict. `kind`: constraint, bound, integrality or attribute; `side`: lower, upper, None."""
+    """One condition of a conflict. `kind`: constraint, bound, integrality or attribute; `side`: lower, upper, None.
+
+    `text` is the condition itself, as far as known: `x <= 10`, or the constraint's text with its `line`.
+    """
 
     kind: str
     name: str
     index: tuple[Label, ...] = ()
     side: str | None = None
+    text: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def _solve(
     with clock.lap("solve"):
         raw = _run(choice, lowered.program, asked, model, controls)
     controls.enter("checking")
-    solution = solution_of(model, analysis, lowered, raw, route_of(choice, raw), asked.options, controls.stop)
+    solution = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
     return replace(solution, time=clock.times())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from optdsl.answer.labelled import LabelledArray
-from optdsl.answer.layout import Page, beside, fact_lines, left, shortened, wrapped
+from optdsl.answer.layout import Page, beside, fact_lines, left, shortened, width_of, wrapped
 from optdsl.answer.numbers import number_text, residual_text, seconds_text
 from optdsl.answer.solution import Checks, ConflictAnswer, ConflictMember, Ray, Solution
 from optdsl.answer.status import SecondOrder, Status
@@ -208,7 +208,11 @@ def _conflict(conflict: ConflictAnswer, page: Page) -> list[str]:
     else:
         head = "These cannot hold together (perhaps not all of them are needed for that):"
     members = conflict.members[:LISTED_CONFLICTS]
-    lines = [page.style(head, "bold"), *(INDENT + member_sentence(member) for member in members)]
+    names = left([member_sentence(member) for member in members])
+    texts = [
+        shortened(_condition(member), max(page.width - len(INDENT) - width_of(names[0]) - 3, 10)) for member in members
+    ]
+    lines = [page.style(head, "bold"), *(INDENT + line for line in beside([names, texts]))]
     if len(conflict.members) > len(members):
         lines.append(INDENT + page.style(f"... {len(conflict.members) - len(members)} more; --json lists all", "dim"))
     return lines
@@ -226,6 +230,11 @@ def member_sentence(member: ConflictMember) -> str:
     if member.kind == "attribute":
         return f"a declared attribute of {name}"
     return f"{name}, {side}" if side else name
+
+
+def _condition(member: ConflictMember) -> str:
+    text = " ".join((member.text or "").split())
+    return f"line {member.line}: {text}" if member.line is not None else text
 
 
 def _ray(ray: Ray, page: Page) -> list[list[str]]:

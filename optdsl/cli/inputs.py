@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optdsl.errors import DataError, Diagnostic, OptionError
+
+if TYPE_CHECKING:
+    from optdsl.data.supplied import Supplied
 
 
 def read_options(given: Sequence[str]) -> dict[str, str]:
@@ -32,14 +36,16 @@ def read_options(given: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def as_given_data(set_options: Sequence[str], data_options: Sequence[str]) -> tuple[dict[str, object], dict[str, str]]:
+def as_given_data(
+    set_options: Sequence[str], data_options: Sequence[str]
+) -> tuple[dict[str, Supplied], dict[str, str]]:
     """`--set` values and `--data` paths by name. Raises OptError for everything wrong with them at once."""
     if not set_options and not data_options:
         return {}, {}
     from optdsl.data.supplied import from_data_option, from_set_option
 
     mistakes: list[Diagnostic] = []
-    values: dict[str, object] = {}
+    values: dict[str, Supplied] = {}
     paths: dict[str, str] = {}
     for text in set_options:
         try:

@@ -95,8 +95,10 @@ INFEASIBLE = replace(
     constraints={},
     conflict=ConflictAnswer(
         (
-            ConflictMember("constraint", "demand", ("berlin",), "lower"),
-            ConflictMember("bound", "ship", ("a", 3), "upper"),
+            ConflictMember(
+                "constraint", "demand", ("berlin",), "lower", "demand[c in CITY]:\n    sum(x) >= need[c]", 12
+            ),
+            ConflictMember("bound", "ship", ("a", 3), "upper", 'ship["a", 3] <= 10'),
             ConflictMember("integrality", "k"),
         ),
         True,
