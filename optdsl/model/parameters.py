@@ -175,9 +175,10 @@ class Parameters:
         lanes = self.workspace.lanes
         shape = tuple(len(axis) for axis in axes)
         values = np.full(int(np.prod(shape, dtype=np.int64)), np.nan)
-        lanes.parameters[name] = DenseArray(axes, values.reshape(shape))  # type: ignore[index]
         frame = lanes.extend(Frame(), over).child
         order = self._waves(body, frame, declared, values.size)
+        # a view of `values`: each wave sees what the waves before it wrote
+        lanes.parameters[name] = DenseArray(axes, values.reshape(shape))  # type: ignore[index]
         for wave in order:
             mask = np.zeros(values.size, dtype=bool)
             mask[wave] = True
