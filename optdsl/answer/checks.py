@@ -245,7 +245,7 @@ class _Judge:
         z = self.restored.reduced_cost
         with np.errstate(invalid="ignore"):
             distance = np.minimum(np.abs(self.x - lower), np.abs(upper - self.x))
-        product = np.where((z == 0) | ~np.isfinite(distance) | integer, 0.0, np.abs(z * distance))
+        product = np.abs(z * np.where(np.isfinite(distance) & ~integer, distance, 0.0))
         worst = max(worst, float(product.max(initial=0.0)))
         return self._gradient_residual(), worst / scale
 

@@ -317,7 +317,7 @@ def _reduce(lanes: Lanes, node: nodes.Reduce, frame: Frame) -> np.ndarray:
         groups: AxisGroups | SegmentGroups = AxisGroups(tuple(shape), tuple(folded))
     else:
         value = value.transpose(folded + kept_dims).reshape(-1, *[shape[d] for d in kept_dims])
-        groups = SegmentGroups(segment, count)
+        groups = SegmentGroups(segment, count, len(kept_dims))
     if row.empty is None and parent.size and (np.asarray(groups.count) == 0).any():
         raise LaneFault("empty", node, {}, function=node.name)
     result = np.asarray(row.kernel(value, groups, *extra))
