@@ -237,16 +237,13 @@ class _Judge:
         if objective is None or self.restored.duals is None or self.restored.reduced_cost is None:
             return None, None
         scale = max(1.0, abs(objective))
-        worst = 0.0
-        for dual, slack in zip(self.restored.duals, slacks, strict=True):
-            product = np.where(dual == 0, 0.0, np.abs(dual * slack))
-            worst = max(worst, float(product.max(initial=0.0)))
         lower, upper, integer = self._column_bounds()
-        z = self.restored.reduced_cost
+        reduced = self.restored.reduced_cost
         with np.errstate(invalid="ignore"):
             distance = np.minimum(np.abs(self.x - lower), np.abs(upper - self.x))
-        product = np.abs(z * np.where(np.isfinite(distance) & ~integer, distance, 0.0))
-        worst = max(worst, float(product.max(initial=0.0)))
+        reduced = np.where(np.isfinite(distance) & ~integer, reduced, 0.0)
+        pairs = [*zip(self.restored.duals, slacks, strict=True), (reduced, distance)]
+        worst = max(float(_products(dual, slack).max(initial=0.0)) for dual, slack in pairs)
         return self._gradient_residual(), worst / scale
 
     def _column_bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -313,6 +310,11 @@ def _supported(multiplier: np.ndarray, lower: np.ndarray, upper: np.ndarray, at:
     loose = ~finite & (multiplier != 0)
     size = np.abs(multiplier[loose])
     return total + float(multiplier[loose] @ at[loose]) - float(size @ np.maximum(1.0, np.abs(at[loose])))
+
+
+def _products(dual: np.ndarray, slack: np.ndarray) -> np.ndarray:
+    """|dual x slack|, 0 where the dual is 0 (a slack may be infinite there)."""
+    return np.abs(dual * np.where(dual == 0, 0.0, slack))
 
 
 def _largest_entry(matrix: sp.csr_array, x: np.ndarray) -> np.ndarray:

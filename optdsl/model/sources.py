@@ -89,6 +89,8 @@ class Tables:
         value = self.supplied.get(name)
         if isinstance(value, FrameValue):
             return value.table(name)
+        if isinstance(value, ScalarValue) and isinstance(value.value, str):
+            return open_table(value.value, folder=Path(), name=name)
         if value is not None:
             raise DataError(Diagnostic("not-a-table", f"the data for table `{name}` has no named columns", None,
                                        "pass a pandas, Polars or Arrow table"))
