@@ -13,6 +13,7 @@ from optdsl.cli.inputs import as_given_data, read_options
 from optdsl.cli.interrupt import Interrupts
 from optdsl.cli.live import LiveLine
 from optdsl.cli.options import data_options, json_option, method_options, model_argument
+from optdsl.cli.silence import quiet_standard_output
 
 FOUND, NOT_FOUND = 0, 1
 
@@ -64,7 +65,7 @@ def command(
 
     from optdsl.answer.stages import Controls, solve_text
 
-    with Interrupts(quiet=as_json) as interrupts, LiveLine(sys.stderr, quiet) as line:
+    with quiet_standard_output(), Interrupts(quiet=as_json) as interrupts, LiveLine(sys.stderr, quiet) as line:
 
         def watch(stage: str) -> None:
             interrupts.running = stage == "solving"
