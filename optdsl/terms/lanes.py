@@ -103,7 +103,7 @@ class LaneSets:
         """The set behind a term, or None where its ends depend on indices."""
         if isinstance(term, nodes.NamedSet):
             return self.sets[term.name]
-        if any(end.atoms(Index) for end in term.args):
+        if any(nodes.free_indices(end) for end in term.args):
             return None
         scalar = Frame()
         low, high, step = (self._integer_end(end, scalar) for end in term.args)
