@@ -24,6 +24,7 @@ from optdsl.model.faults import in_words
 from optdsl.model.keyed import Origin
 from optdsl.model.missing import missing_data
 from optdsl.model.model import Let, Marks, MethodChoice, Model, Shown, Variable
+from optdsl.model.mistakes import reported
 from optdsl.model.names import evaluation_order, names_in
 from optdsl.model.options import option_values
 from optdsl.model.parameters import Declared, Parameters
@@ -73,6 +74,7 @@ class _Builder:
         self.file, self.folder, self.supplied, self.paths, self.name = file, folder, supplied, paths, name
         self.source: Source = file.source
         self.diagnostics: list[Diagnostic] = []
+        self.only_data = True  # whether all mistakes so far are in the data, none in the text
         self.failed: set[str] = set()
         self.declarations: dict[str, Declaration] = {}
         self.table_declarations: dict[str, tree.TableDecl] = {}
@@ -107,7 +109,7 @@ class _Builder:
         shown = self._shown()
         method = self._method()
         if self.diagnostics:
-            raise _error(self.diagnostics)
+            raise (DataError if self.only_data else ModelError)(*reported(self.diagnostics))
         return Model(
             self.name,
             self.source,
@@ -127,10 +129,12 @@ class _Builder:
 
     def _attempt(self, action: Callable[[], Any], failing: str | None = None) -> Any:
         """Run a step; its mistakes are kept for the report."""
+        self.workspace.marker.begin()
         try:
             return action()
         except OptError as error:
             self.diagnostics.extend(error.diagnostics)
+            self.only_data &= isinstance(error, DataError)
         except RecursionError:
             self.diagnostics.append(
                 Diagnostic("too-deep", "an expression is nested too deeply", None, "name parts of it with `let`", self.source)
@@ -140,6 +144,7 @@ class _Builder:
         return None
 
     def _report(self, code: str, span: Span | None, message: str, hint: str | None = None) -> None:
+        self.only_data = False
         self.diagnostics.append(Diagnostic(code, message, span, hint, self.source))
 
     # ------------------------------------------------------------------------------------------------------------ names
@@ -228,6 +233,7 @@ class _Builder:
         order, errors = evaluation_order(uses, self.source)
         for error in errors:
             self.diagnostics.extend(error.diagnostics)
+            self.only_data = False
             self.failed.update(n for n in self.declarations if f"{n} ->" in error.diagnostics[0].message)
         for name in order:
             if name in self.failed:
@@ -283,6 +289,7 @@ class _Builder:
                     self.symbols[declaration.name] = FunctionSymbol(declaration.name, declaration)
                     return
                 array = self.statements.let(declaration)
+                self.workspace.marker.keep()
                 self.symbols[declaration.name] = LetSymbol(declaration.name, array)
                 self.lets[declaration.name] = self.statements.let_template(declaration, array)
 
@@ -521,15 +528,6 @@ def _kind(declaration: Declaration) -> str:
     return {"SetDecl": "set", "ParamDecl": "parameter", "VarDecl": "variable", "LetDecl": "named expression"}[
         type(declaration).__name__
     ]
-
-
-def _error(diagnostics: list[Diagnostic]) -> OptError:
-    """All mistakes in the order of the text; of the kind of the first."""
-    unique = list({(d.code, d.message, d.span, d.place): d for d in diagnostics}.values())
-    unique.sort(key=lambda d: (d.span.start if d.span is not None else -1))
-    if all(d.place is not None or d.code in ("missing-data",) for d in unique):
-        return DataError(*unique)
-    return ModelError(*unique)
 
 
 __all__ = ["build", "expression_text", "find_file", "range_set", "set_axis"]

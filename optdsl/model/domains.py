@@ -102,7 +102,7 @@ class Domains:
             step = self._range_end(node.step, context) if node.step is not None else sympy.Integer(1)
             term = nodes.RangeSet(*ends, step)
             self.marker.mark(term, node.span)
-            value = self.workspace.lanes.set_value(term)
+            value = self.workspace.lanes.set_value(term, context.bound)
             assert not isinstance(value, Family)
             return Axis(term, 1, value)
         if isinstance(node, tree.SetLiteral | tree.SetBuilder | tree.Binary):
@@ -149,7 +149,7 @@ class Domains:
                 f"`{symbol.name}` has {family.index_width} index positions, but {len(slots)} were given",
             )
         value = None
-        if not any(s.atoms(Index) for s in slots):
+        if not any(i in context.bound for s in slots for i in s.atoms(Index)):
             value = self._family_member(family, slots)
         return Axis(nodes.NamedSet(symbol.name), family.tuples.arity - family.index_width, value, slots)
 
@@ -355,8 +355,8 @@ class Domains:
         """The axes of something declared over a domain: one per iterator, or one of the tuples that exist."""
         if not domain.conditions and all(part.axis is not None for part in domain.parts):
             return tuple(part.axis for part in domain.parts if part.axis is not None)
-        outer = set().union(*(e.atoms(Index) for e in (*domain.eaches, *domain.conditions))) - set(domain.fresh)
-        if outer:
+        around = domain.context.bound - set(domain.fresh)
+        if any(i in around for e in (*domain.eaches, *domain.conditions) for i in e.atoms(Index)):
             self.fault(
                 "array-depends-on-index",
                 span,

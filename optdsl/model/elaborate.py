@@ -422,8 +422,21 @@ class Elaborator:
                         f"write `{base.name}(...)`",
                     )
                 self._no_value(symbol, node.span)
-        array = self.array(base, context)
-        return self.index(array, node, context)
+            if isinstance(symbol, EntrySymbol):
+                # the place of an entry is `x[i]`, not `x`
+                return self.index(self.entry_array(symbol, base.span, context), node, context)
+            if isinstance(symbol, LetSymbol):
+                return self._indexed_let(symbol, node, context)
+        return self.index(self.array(base, context), node, context)
+
+    def _indexed_let(self, symbol: LetSymbol, node: tree.Subscript, context: Context) -> Arr:
+        """An entry of a named expression: indices that fail are shown where it is used, everything else where it is defined."""
+        result = self.index(symbol.array, node, context)
+        for entry in result.body.atoms(nodes.VariableEntry, nodes.ParameterEntry) - symbol.array.body.atoms(
+            nodes.VariableEntry, nodes.ParameterEntry
+        ):
+            self.marker.spans[entry] = node.span
+        return result
 
     def index(self, array: Arr, node: tree.Subscript, context: Context) -> Arr:
         """`x[i, :, SUB]`: fixes, keeps or restricts the axes of an array."""

@@ -164,7 +164,7 @@ class Functions:
             body = conditions[0] if len(conditions) == 1 else nodes.Logic("and", *conditions)
             return Arr(nodes.Reduce(node.name, body, domain.over))
         array = self.elaborator.array(node.args[0], inner)
-        extra = self._extra(node, [self.elaborator.array(a, context) for a in node.args[1:]])
+        extra = self._extra(node, [self.elaborator.array(a, context) for a in node.args[1:]], context)
         return self._reduced(node.name, array, domain.over, extra)
 
     def _reduced(self, name: str, array: Arr, over: nodes.Over, extra: Sequence[sympy.Expr]) -> Arr:
@@ -172,7 +172,7 @@ class Functions:
         conditions = tuple(DomainCondition(c.kind, c.expression, (over, *c.overs)) for c in array.conditions)
         return Arr(body, array.axes, array.indices, conditions)
 
-    def _extra(self, node: tree.Call, arguments: Sequence[Arr]) -> list[sympy.Expr]:
+    def _extra(self, node: tree.Call, arguments: Sequence[Arr], context: Context) -> list[sympy.Expr]:
         row = REDUCTIONS[node.name]
         needed = len(row.parameters) - 1
         if len(arguments) != needed:
@@ -180,7 +180,7 @@ class Functions:
             self.fault("wrong-argument-count", node.span, f"`{node.name}` takes {needed + 1} arguments: {wanted}")
         extra = []
         for k, argument in enumerate(arguments):
-            if nodes.has_variables(argument.body) or argument.axes or argument.body.atoms(Index):
+            if nodes.has_variables(argument.body) or argument.axes or not context.bound.isdisjoint(argument.body.atoms(Index)):
                 self.fault(
                     "argument-must-be-data",
                     node.args[k + 1].span,
@@ -195,7 +195,7 @@ class Functions:
             self.fault("wrong-argument-count", node.span, f"`{node.name}` needs an array")
         if isinstance(node.args[0], tree.Compare) and node.name in ("any", "all"):
             pass
-        array, extra = arguments[0], self._extra(node, arguments[1:])
+        array, extra = arguments[0], self._extra(node, arguments[1:], context)
         over = {k.name: k.value for k in node.keywords}.get("over")
         if over is not None:
             chosen = self._axis_over(array, over, context)
@@ -314,7 +314,7 @@ class Functions:
         vector, matrix = a
         if len(vector.axes) != 1:
             self.fault("needs-vector", node.args[0].span, "the first argument of `quad_form` is a vector")
-        self.require_symmetric(matrix, node.args[1], "quad_form")
+        self.require_symmetric(matrix, node.args[1], "quad_form", context)
         product = self.contract(matrix, 1, vector, 0, node.span)
         return self.contract(vector, 0, product, 0, node.span)
 
@@ -350,10 +350,10 @@ class Functions:
             has = "[" + ", ".join(axis.text for axis in array.axes) + "]"
             self.fault("needs-square", node.span, f"`{name}` needs a square matrix, but this has the axes {has}")
 
-    def require_symmetric(self, array: Arr, node: tree.Expr, name: str) -> None:
+    def require_symmetric(self, array: Arr, node: tree.Expr, name: str, context: Context) -> None:
         """Report a matrix that is neither declared, checked, nor by its expression symmetric."""
         self._square(array, node, name)
-        if self.is_symmetric(array, node):
+        if self.is_symmetric(array, context):
             return
         shown = f"`{node.name}`" if isinstance(node, tree.Name) else "this matrix"
         self.fault(
@@ -363,7 +363,7 @@ class Functions:
             "declare it `symmetric` (or `psd`), or symmetrize: `(M + M.T) / 2`",
         )
 
-    def is_symmetric(self, array: Arr, node: tree.Expr | None = None) -> bool:
+    def is_symmetric(self, array: Arr, context: Context) -> bool:
         """Whether the two axes may be swapped: by declaration, by data, or by the expression."""
         one, two = array.indices
         swapped = array.body.xreplace({one: two, two: one})
@@ -373,7 +373,7 @@ class Functions:
         if normal == self._sorted_symmetric(swapped):
             return True
         if not nodes.has_variables(array.body):
-            value = self.evaluate_data(array)
+            value = self.evaluate_data(array, context)
             return value is not None and bool(
                 np.allclose(value, value.T, rtol=1e-9, atol=1e-9 * max(1.0, float(np.abs(value).max(initial=0))))
             )
@@ -393,11 +393,9 @@ class Functions:
                 mapping[entry] = type(entry)(entry.name, *slots)
         return body.xreplace(mapping)
 
-    def evaluate_data(self, array: Arr) -> np.ndarray | None:
+    def evaluate_data(self, array: Arr, context: Context) -> np.ndarray | None:
         """The values of an array of data alone, dense over its axes; None where an outer index occurs."""
-        bound = set(array.indices)
-        inner = {i for o in array.body.atoms(nodes.Over) for e in o.iterators for i in e.atoms(Index)}
-        free = array.body.atoms(Index) - bound - inner
+        free = not context.bound.isdisjoint(array.body.atoms(Index))
         if nodes.has_variables(array.body) or free or any(axis.value is None for axis in array.axes):
             return None
         lanes = self.workspace.lanes
@@ -411,7 +409,7 @@ class Functions:
         self._count(node, len(arguments), *row.arity)
         for k, parameter in enumerate(row.parameters[: len(arguments)]):
             if parameter in row.needs_symmetric:
-                self.require_symmetric(arguments[k], node.args[k], name)
+                self.require_symmetric(arguments[k], node.args[k], name, context)
         self._data_arguments(node, arguments, row)
         if name in METRICS and context.mode == "model":
             self.fault(
@@ -421,7 +419,7 @@ class Functions:
                 "minimize a loss instead, such as `cross_entropy` or `squared_error`",
             )
         shape = self._result_shape(node, row, arguments)
-        values = [self.evaluate_data(a) for a in arguments]
+        values = [self.evaluate_data(a, context) for a in arguments]
         if all(v is not None for v in values):
             return self._computed(node, row, arguments, values)
         axes = tuple(self._result_axis(node, arguments, k, size) for k, size in enumerate(shape))
@@ -506,7 +504,7 @@ class Functions:
     def _call_cumsum(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
         array = a[0]
         axis = self._vector(array, node)
-        if self.evaluate_data(array) is not None:
+        if self.evaluate_data(array, context) is not None:
             return self.array_function(node, a, context)
         (index,), inner = array.indices, self.marker.fresh()
         body, conditions = shapes.replace_in(self.marker, array, {index: inner})
@@ -612,7 +610,7 @@ class Functions:
         for part in node.args[1:]:
             if self.elaborator.domains.is_set(part, context):
                 self.fault("wrong-shape", part.span, "`reshape` takes sizes, such as `reshape(x, 2, 3)`")
-            value = self.evaluate_data(self.elaborator.array(part, context))
+            value = self.evaluate_data(self.elaborator.array(part, context), context)
             if value is None or value.ndim or value != int(value):
                 self.fault("wrong-shape", part.span, "the sizes of `reshape` must be integers")
                 raise AssertionError

@@ -76,6 +76,13 @@ class Context:
     mode: str = "model"
     calls: tuple[str, ...] = ()
 
+    @property
+    def bound(self) -> frozenset[Index]:
+        """The indices bound around the expression."""
+        values = [*self.indices.values(), *(a.body for a in self.arguments.values())]
+        own = {i for a in self.arguments.values() for i in a.indices}
+        return frozenset(i for v in values for i in v.atoms(Index)) - own
+
     def bind(self, names: Mapping[str, sympy.Expr]) -> Context:
         """With more indices bound."""
         return replace(self, indices={**self.indices, **names})

@@ -87,6 +87,16 @@ class Marker:
     spans: dict[sympy.Basic, Span] = field(default_factory=dict)
     names: dict[Index, str] = field(default_factory=dict)
     fresh_count: int = 0
+    kept: int = 0
+
+    def begin(self) -> None:
+        """Forget the places of the statement before: the same expression may stand in this one too."""
+        while len(self.spans) > self.kept:
+            self.spans.popitem()
+
+    def keep(self) -> None:
+        """Keep the places collected so far: later statements use the expression."""
+        self.kept = len(self.spans)
 
     def fresh(self, name: str | None = None) -> Index:
         """A temporary index, remembered under the user's name for it."""

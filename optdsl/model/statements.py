@@ -153,7 +153,7 @@ class Statements:
                     "matrix-order", operand.span, "`>>` and `<<` compare symmetric matrices, or a matrix with 0"
                 )
             if array.axes:
-                self.elaborator.functions.require_symmetric(array, operand, relation.ops[0])
+                self.elaborator.functions.require_symmetric(array, operand, relation.ops[0], domain.context)
         if not square:
             self.elaborator.fault("matrix-order", relation.span, "a matrix inequality needs a matrix on one side")
         sign = 1 if relation.ops[0] == ">>" else -1

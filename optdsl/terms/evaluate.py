@@ -231,7 +231,7 @@ def _logic(lanes: Lanes, node: nodes.Logic, frame: Frame) -> np.ndarray:
 
 
 def _contains(lanes: Lanes, node: nodes.Contains, frame: Frame) -> np.ndarray:
-    members = lanes.set_value(node.set, frame)
+    members = lanes.set_value(node.set, frame.bindings or ())
     if members is None:
         low, high, step = (lanes.numbers(end, frame) for end in node.set.args)
         value = lanes.numbers(node.slots[0], frame)
@@ -243,7 +243,7 @@ def _contains(lanes: Lanes, node: nodes.Contains, frame: Frame) -> np.ndarray:
 
 
 def _position(lanes: Lanes, node: nodes.Position, frame: Frame) -> np.ndarray:
-    members = lanes.set_value(node.set, frame)
+    members = lanes.set_value(node.set, frame.bindings or ())
     if members is None:
         low, _, step = (lanes.numbers(end, frame) for end in node.set.args)
         return (lanes.numbers(node.slots[0], frame) - low) // step
@@ -261,7 +261,7 @@ def _position(lanes: Lanes, node: nodes.Position, frame: Frame) -> np.ndarray:
 
 def _nth(lanes: Lanes, node: nodes.Nth, frame: Frame) -> Members:
     term, position, part = node.args[:3]
-    members = lanes.set_value(term, frame)
+    members = lanes.set_value(term, frame.bindings or ())
     at = np.asarray(lanes.numbers(position, frame))
     column = int(part)
     if members is None:
@@ -286,7 +286,7 @@ def _inside(lanes: Lanes, node: nodes.Nth, at: np.ndarray, count: np.ndarray, fr
 
 
 def _size(lanes: Lanes, node: nodes.Size, frame: Frame) -> np.ndarray:
-    members = lanes.set_value(node.args[0], frame)
+    members = lanes.set_value(node.args[0], frame.bindings or ())
     if members is None:
         low, high, step = (lanes.numbers(end, frame) for end in node.args[0].args)
         return np.maximum(0, (high - low) // step + 1)

@@ -6,7 +6,7 @@ It evaluates index expressions through `evaluate`, which `optdsl.terms.evaluate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,11 +99,11 @@ class LaneSets:
 
     # ------------------------------------------------------------------------------------- sets and positions
 
-    def set_value(self, term: sympy.Basic, frame: Frame | None = None) -> SetValue | Family | None:
-        """The set behind a term, or None where its ends depend on indices."""
+    def set_value(self, term: sympy.Basic, bound: Collection[Index] = ()) -> SetValue | Family | None:
+        """The set behind a term, or None where its ends depend on an index of `bound`, those bound around it."""
         if isinstance(term, nodes.NamedSet):
             return self.sets[term.name]
-        if any(nodes.free_indices(end) for end in term.args):
+        if any(index in bound for end in term.args for index in end.atoms(Index)):
             return None
         scalar = Frame()
         low, high, step = (self._integer_end(end, scalar) for end in term.args)
@@ -240,7 +240,7 @@ class LaneSets:
         return builder.finish()
 
     def _iterate(self, builder: FrameBuilder, each: Each) -> None:
-        members = self.set_value(each.set)
+        members = self.set_value(each.set, builder.bindings)
         if members is None:
             self._iterate_range(builder, each)
             return

@@ -246,8 +246,3 @@ class Pick(Node):
 def has_variables(expression: Basic) -> bool:
     """Whether a decision variable occurs."""
     return expression.has(VariableEntry)
-
-
-def indices_of(expression: Basic) -> set[Index]:
-    """All index symbols that occur, free or bound."""
-    return expression.atoms(Index)
