@@ -83,6 +83,7 @@ def test_the_comparison_can_fail() -> None:
     assert pages.matches("time 0.02 s\n", "time 1.5 s\n")
     assert pages.matches("a\n...\nz\n", "a\nb\nc\nz\n")
     assert pages.matches("residual 1e-16\n", "residual 2.3e-12\n")
+    assert pages.matches("x  0.12345678\n", "x   0.12345679\n")
     assert not pages.matches("objective 44.3\n", "objective 44.4\n")
     assert not pages.matches("a\n...\nz\n", "a\nb\n")
     assert not pages.matches("a\n", "a\nb\n")
