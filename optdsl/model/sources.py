@@ -219,7 +219,7 @@ class Tables:
                               "add an index, or select one row with SQL", span=data.span)
         if wanted.members is not None:
             return keyed_labels(wanted.axes, keys, self._members(table, value, data), wanted.members, origin)
-        if value.kind == "text" and wanted.default is None and not _looks_numeric(value):
+        if value.kind == "text" and len(value) and wanted.default is None and not _looks_numeric(value):
             return keyed_labels(wanted.axes, keys, self._members(table, value, data), None, origin)
         return keyed_array(wanted.axes, keys, self._numbers(table, value, data), wanted.default, origin)
 
