@@ -23,8 +23,8 @@ from optdsl.model.elaborate import Elaborator
 from optdsl.model.faults import in_words
 from optdsl.model.keyed import Origin
 from optdsl.model.missing import missing_data
-from optdsl.model.model import Let, Marks, MethodChoice, Model, Shown, Variable
 from optdsl.model.mistakes import reported
+from optdsl.model.model import Let, Marks, MethodChoice, Model, Shown, Variable
 from optdsl.model.names import evaluation_order, names_in
 from optdsl.model.options import option_values
 from optdsl.model.parameters import Declared, Parameters
@@ -136,6 +136,7 @@ class _Builder:
             self.diagnostics.extend(error.diagnostics)
             self.only_data &= isinstance(error, DataError)
         except RecursionError:
+            self.only_data = False
             self.diagnostics.append(
                 Diagnostic("too-deep", "an expression is nested too deeply", None, "name parts of it with `let`", self.source)
             )

@@ -18,6 +18,7 @@ from optdsl.data.members import RangeLabels, SetValue
 from optdsl.errors import Span, closest
 from optdsl.language import tree
 from optdsl.model import shapes
+from optdsl.model.mistakes import each_of
 from optdsl.model.model import DomainCondition
 from optdsl.model.scope import (
     Context,
@@ -58,6 +59,10 @@ class Elaborator:
         result = rule(node, context)
         self.marker.mark(result.body, node.span)
         return result
+
+    def arrays(self, expressions: Sequence[tree.Expr], context: Context) -> list[Arr]:
+        """The arrays that independent expressions mean; the mistakes in all of them are raised together."""
+        return each_of(expressions, lambda node: self.array(node, context))
 
     def scalar(self, node: tree.Expr, context: Context, what: str) -> sympy.Expr:
         """The single value that an expression means; an array is an error."""
@@ -172,7 +177,7 @@ class Elaborator:
         if node.op == "*":
             return self._product(node, context)
         if node.op in ("and", "or"):
-            parts = [self.array(p, context) for p in _chain(node, node.op)]
+            parts = self.arrays(_chain(node, node.op), context)
             return self.elementwise(parts, lambda *a: nodes.Logic(node.op, *a), node.span)
         if node.op in ("|", "&"):
             self.fault(
@@ -181,7 +186,7 @@ class Elaborator:
                 f"`{node.op}` joins sets; it has no meaning between numbers",
                 "use `or`" if node.op == "|" else "use `and`",
             )
-        left, right = self.array(node.left, context), self.array(node.right, context)
+        left, right = self.arrays((node.left, node.right), context)
         if node.op == "@":
             return self.functions.matrix_product(left, right, node)
         if node.op == "/":
@@ -199,7 +204,7 @@ class Elaborator:
             rest = current.left
         signed.append((sign, rest))
         signed.reverse()
-        arrays = [self.array(part, context) for _, part in signed]
+        arrays = self.arrays([part for _, part in signed], context)
         signs = [s for s, _ in signed]
 
         def combine(*bodies: sympy.Expr) -> sympy.Expr:
@@ -209,7 +214,7 @@ class Elaborator:
 
     def _product(self, node: tree.Binary, context: Context) -> Arr:
         parts = _chain(node, "*")
-        arrays = [self.array(part, context) for part in parts]
+        arrays = self.arrays(parts, context)
         return self.elementwise(arrays, lambda *b: sympy.Mul(*b), node.span, [p.span for p in parts])
 
     def divide(self, left: Arr, right: Arr, span: Span, whole: Span) -> Arr:
@@ -254,7 +259,7 @@ class Elaborator:
                 continue
             if op in (">>", "<<"):
                 self.fault("matrix-order", node.op_spans[k], f"`{op}` is an order of matrices; it belongs to constraints")
-            pair = [self.array(left, context), self.array(right, context)]
+            pair = self.arrays((left, right), context)
             parts.append(self.elementwise(pair, lambda a, b, op=op: nodes.Compare(op, a, b), node.span))
         if len(parts) == 1:
             return parts[0]
@@ -263,7 +268,7 @@ class Elaborator:
     def _ifelse(self, node: tree.IfElse, context: Context) -> Arr:
         conditions = self.condition(node.condition, context)
         condition = conditions[0] if len(conditions) == 1 else nodes.Logic("and", *conditions)
-        branches = [self.array(node.then, context), self.array(node.otherwise, context)]
+        branches = self.arrays((node.then, node.otherwise), context)
         chosen = self.elementwise(branches, lambda a, b: nodes.Choose(condition, a, b), node.span)
         if not chosen.conditions:
             return chosen
@@ -355,7 +360,7 @@ class Elaborator:
             return self.constant(values)
         if not node.items:
             return self.constant(np.zeros(0))
-        items = [self.array(item, context) for item in node.items]
+        items = self.arrays(node.items, context)
         return self.functions.stacked(items, node.span)
 
     def constant(self, values: np.ndarray) -> Arr:
@@ -430,7 +435,7 @@ class Elaborator:
         return self.index(self.array(base, context), node, context)
 
     def _indexed_let(self, symbol: LetSymbol, node: tree.Subscript, context: Context) -> Arr:
-        """An entry of a named expression: indices that fail are shown where it is used, everything else where it is defined."""
+        """An entry of a named expression: an index that fails is shown where it is used, all else where it is defined."""
         result = self.index(symbol.array, node, context)
         for entry in result.body.atoms(nodes.VariableEntry, nodes.ParameterEntry) - symbol.array.body.atoms(
             nodes.VariableEntry, nodes.ParameterEntry

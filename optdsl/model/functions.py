@@ -72,7 +72,7 @@ class Functions:
         if name not in self.known:
             self.elaborator.unknown_function(node, self.known)
         self._keywords(node)
-        arguments = [self.elaborator.array(a, context) for a in node.args]
+        arguments = self.elaborator.arrays(node.args, context)
         if name in REDUCTIONS and not (name in ("max", "min") and len(arguments) > 1):
             return self.reduction(node, arguments, context)
         if name in self.written:
@@ -707,10 +707,7 @@ class Functions:
         if symbol.name in context.calls:
             chain = " -> ".join([*context.calls[context.calls.index(symbol.name) :], symbol.name])
             self.fault("recursive-function", node.span, f"`{symbol.name}` calls itself: {chain}", "write it as a parameter over an ordered set")
-        arguments = {
-            name: self.elaborator.array(argument, context)
-            for name, argument in zip(parameters, node.args, strict=True)
-        }
+        arguments = dict(zip(parameters, self.elaborator.arrays(node.args, context), strict=True))
         inner = Context({}, arguments, context.mode, (*context.calls, symbol.name))
         return self.elaborator.array(declaration.value, inner)
 

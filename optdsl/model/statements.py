@@ -85,7 +85,7 @@ class Statements:
         self._check_relation(relation, statement)
         assert isinstance(relation, tree.Compare)
         domain = self._open(statement.domain)
-        arrays = [self.elaborator.array(operand, domain.context) for operand in relation.operands]
+        arrays = self.elaborator.arrays(relation.operands, domain.context)
         for array, operand in zip(arrays, relation.operands, strict=True):
             if isinstance(array.body, nodes.Compare | nodes.Logic | nodes.Contains):
                 self.elaborator.fault("constraint-on-condition", operand.span, "a constraint relates numbers, not conditions")
