@@ -43,9 +43,10 @@ def test_stigler_buys_five_foods() -> None:
     bought = {food: 365 * dollars for food, dollars in spend.items() if dollars > 1e-9}
     # Dantzig, Linear Programming and Extensions (1963), section 27.1: dollars in a year.
     expected = {"Wheat": 10.77, "Liver": 0.69, "Cabbage": 4.09, "Spinach": 1.83, "Navy Beans": 22.28}
-    assert {name.lower().replace("_", " ").split()[0] for name in bought} == {
-        name.lower().split()[0] for name in expected
-    }
+    plain = {name.lower().replace(" ", "").replace("_", "") for name in bought}
+    assert len(plain) == 5 and all(
+        any(found.startswith(name.lower().replace(" ", "")[:5]) for found in plain) for name in expected
+    )
     assert sum(bought.values()) == pytest.approx(39.66, abs=0.005)
     assert sorted(bought.values()) == pytest.approx(sorted(expected.values()), abs=0.01)
 

@@ -84,11 +84,12 @@ def network_flow() -> Expected:
     program.charge(zip(flow, numbers(arcs, "cost"), strict=True))
     for k, arc in enumerate(arcs):
         program.upper[flow[k]] = float(arc["capacity"])
+    balance = []
     for node in nodes:
         terms = [(flow[k], (arc["tail"] == node["node"]) - (arc["head"] == node["node"])) for k, arc in enumerate(arcs)]
-        program.row(terms, float(node["supply"]), float(node["supply"]))
+        balance.append(program.row(terms, upper=float(node["supply"])))
     answer = program.solve()
-    return Expected(answer.objective, values={"flow": answer.point[flow]})
+    return Expected(answer.objective, {"balance": answer.row_dual[balance]}, {"flow": answer.point[flow]})
 
 
 def multicommodity() -> Expected:
