@@ -75,8 +75,7 @@ def turns(case: Case) -> dict[int, dict[str, list[dict]]]:
 
 def measure(case: Case, tool: str, size: int, folder: str) -> dict | None:
     if case.work == "process":
-        names = {"python": sys.executable, "bin": str(Path(sys.executable).parent)}
-        command = [part.format(**names) for part in PROCESSES[tool]]
+        command = [part.format(python=sys.executable) for part in PROCESSES[tool]]
     else:
         last = {"parquet": [folder], "resolve": [str(RESOLVES)]}.get(case.work, [])
         command = [sys.executable, "-m", "benchmarks.measure", case.work, tool, str(size), *last]

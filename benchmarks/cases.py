@@ -56,10 +56,10 @@ CASES = (
 
 RESOLVES = 100
 
-# {python} and {bin} are the running interpreter and its folder.
+# {python} is the running interpreter.
 PROCESSES = {
     "highspy_script": ("{python}", "benchmarks/tiny/diet_highspy.py"),
     "cvxpy_script": ("{python}", "benchmarks/tiny/diet_cvxpy.py"),
     "linopy_script": ("{python}", "benchmarks/tiny/diet_linopy.py"),
-    "optdsl_solve": ("{bin}/optdsl", "solve", "benchmarks/tiny/diet.opt"),
+    "optdsl_solve": ("{python}", "-m", "optdsl", "solve", "benchmarks/tiny/diet.opt"),
 }

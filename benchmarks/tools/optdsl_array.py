@@ -6,9 +6,9 @@ from pathlib import Path
 
 import highspy
 
-import optdsl
 from benchmarks.instance import Instance
-from benchmarks.tools.optdsl_indexed import PARQUET, compiled
+from benchmarks.tools.optdsl_indexed import DATA, PARQUET, arrays
+from benchmarks.tools.optdsl_stages import hold
 
 MODEL = """
 var ship[PLANT, CITY] >= 0
@@ -20,8 +20,8 @@ subject to
 
 
 def build(instance: Instance) -> highspy.Highs:
-    return compiled(MODEL, instance).solver()
+    return hold(DATA + MODEL, **arrays(instance))
 
 
 def build_parquet(folder: Path) -> highspy.Highs:
-    return optdsl.parse(PARQUET + MODEL, folder=folder).compile().solver()
+    return hold(PARQUET + MODEL, folder)

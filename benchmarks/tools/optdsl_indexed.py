@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import highspy
 import numpy as np
 
 import optdsl
 from benchmarks.instance import Instance
+from benchmarks.tools.optdsl_stages import hold
 
 DATA = """
 param plants
@@ -41,19 +43,19 @@ subject to
 
 
 def build(instance: Instance) -> highspy.Highs:
-    return compiled(MODEL, instance).solver()
+    return hold(DATA + MODEL, **arrays(instance))
 
 
 def build_parquet(folder: Path) -> highspy.Highs:
-    return optdsl.parse(PARQUET + MODEL, folder=folder).compile().solver()
+    return hold(PARQUET + MODEL, folder)
 
 
 def resolve(instance: Instance, scenarios: list[np.ndarray]) -> list[float]:
-    held = compiled(MODEL, instance)
-    return [held.solve(demand=scenario).objective for scenario in scenarios]
+    compiled = optdsl.parse(DATA + MODEL).compile(**arrays(instance))
+    return [compiled.solve(demand=scenario).objective or 0.0 for scenario in scenarios]
 
 
-def compiled(model: str, instance: Instance):
+def arrays(instance: Instance) -> dict[str, Any]:
     plants, cities = instance.cost.shape
-    data = {"cost": instance.cost, "supply": instance.supply, "demand": instance.demand}
-    return optdsl.parse(DATA + model).compile(plants=plants, cities=cities, **data)
+    sides = {"supply": instance.supply, "demand": instance.demand}
+    return {"plants": plants, "cities": cities, "cost": instance.cost, **sides}
