@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from optdsl.answer.solution import Solution
     from optdsl.answer.verdict import Verdict
     from optdsl.convex.program import Progress
+    from optdsl.convex.warm import WarmSolver
+    from optdsl.data.supplied import Supplied
 
     Watcher = Callable[[Progress], None]
 
@@ -105,7 +107,9 @@ class Model:
 
     def compile(self, *, data: Mapping[str, Any] | None = None, **values: Any) -> Compiled:
         """The model with data that stays, ready to be solved again and again with data that changes."""
-        return Compiled(self, as_given(data, values))
+        from optdsl.convex.warm import WarmSolver
+
+        return Compiled(self, as_supplied(data, values), WarmSolver())
 
     def format(self) -> str:
         """The text of the model in the one canonical layout."""
@@ -139,7 +143,8 @@ class Compiled:
     """
 
     model: Model
-    given: Mapping[str, Any]
+    given: Mapping[str, Supplied]
+    warm: WarmSolver
 
     def solve(
         self,
@@ -152,14 +157,19 @@ class Compiled:
         data: Mapping[str, Any] | None = None,
         **values: Any,
     ) -> Solution:
-        """The checked answer with this data in addition to, or instead of, the compiled one; as `Model.solve`."""
-        return self.model.solve(
+        """The checked answer with this data in addition to, or instead of, the compiled one; as `Model.solve`.
+
+        Where HiGHS solves it and only numbers moved, it goes on from the last answer.
+        """
+        from optdsl.answer.stages import Controls, solve_tree
+
+        return solve_tree(
+            self.model.tree,
+            folder=self.model.folder,
+            supplied={**self.given, **as_supplied(data, values)},
             method=method,
             options=options,
-            time_limit=time_limit,
-            progress=progress,
-            stop=stop,
-            data={**self.given, **as_given(data, values)},
+            controls=Controls(time_limit=time_limit, progress=progress, stop=stop, warm=self.warm),
         )
 
     def __repr__(self) -> str:
@@ -184,11 +194,11 @@ def as_given(data: Mapping[str, Any] | None, values: Mapping[str, Any]) -> dict[
     return {**(data or {}), **values}
 
 
-def as_supplied(data: Mapping[str, Any] | None, values: Mapping[str, Any]) -> dict[str, Any]:
+def as_supplied(data: Mapping[str, Any] | None, values: Mapping[str, Any]) -> dict[str, Supplied]:
     """Python values in the one form that binding takes. Raises DataError for all that are of no use."""
     from optdsl.data.supplied import from_python
 
-    supplied: dict[str, Any] = {}
+    supplied: dict[str, Supplied] = {}
     mistakes: list[Diagnostic] = []
     for name, value in as_given(data, values).items():
         try:

@@ -29,7 +29,7 @@ from optdsl.convex.lower import Lowered, NamedPart, Restored
 from optdsl.convex.program import RawAnswer
 from optdsl.data.members import SetValue, label_text
 from optdsl.errors import Diagnostic, render
-from optdsl.model.model import Constraint, Model, Variable
+from optdsl.model.model import Model, Variable
 
 
 def class_of(analysis: Analysis) -> ProblemClass:
@@ -180,7 +180,7 @@ def _member(lowered: Lowered, part: NamedPart) -> ConflictMember:
             constraint.name,
             _labels(constraint.axes, part.position),
             part.side,
-            _text_of(model, constraint),
+            _text_of(model, constraint.span.line),
             constraint.span.line,
         )
     variable, entry = _entry(model, part.position)
@@ -193,8 +193,10 @@ def _member(lowered: Lowered, part: NamedPart) -> ConflictMember:
     return ConflictMember(part.kind, variable.name, index, part.side, text)
 
 
-def _text_of(model: Model, constraint: Constraint) -> str:
-    return model.source.text[constraint.span.start : constraint.span.end]
+def _text_of(model: Model, line: int) -> str | None:
+    """The line of the text where a constraint begins."""
+    lines = model.source.text.splitlines()
+    return lines[line - 1].strip() if line <= len(lines) else None
 
 
 def _entry(model: Model, column: int) -> tuple[Variable, int]:

@@ -5,12 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 DIGITS = 6
 NOTHING = 1e-11
 """Magnitudes up to this print as 0: solvers' tolerances are coarser by far."""
 
 PLAIN = (1e-4, 1e12)
 """Magnitudes in this range are printed without an exponent."""
+
+
+NOISE = 1e-6
+FAR_BELOW = 1e-7
+"""In a table, magnitudes up to `NOISE` that are this far below its largest are printed as 0, too."""
+
+
+def without_noise(values: np.ndarray) -> np.ndarray:
+    """The values with 0 for what only a solver's tolerance can have left there."""
+    with np.errstate(invalid="ignore"):
+        size = np.abs(values)
+        largest = float(size[np.isfinite(size)].max(initial=0.0))
+        return np.where(size <= max(NOTHING, min(NOISE, FAR_BELOW * largest)), 0.0, values)
 
 
 def number_text(value: float | None, digits: int = DIGITS) -> str:

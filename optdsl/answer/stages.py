@@ -18,6 +18,7 @@ from optdsl.classify import Analysis, analyze
 from optdsl.convex.choose import Choice, choose, choose_for
 from optdsl.convex.lower import lower
 from optdsl.convex.program import Progress, RawAnswer
+from optdsl.convex.warm import WarmSolver
 from optdsl.errors import Diagnostic, NotSolvable, OptionError, Source, Span
 from optdsl.language import parse, tree
 from optdsl.model import build, explain
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What a caller decides and hears while a model is solved; `watch` hears the name of each stage."""
+    """What a caller decides and hears while a model is solved.
+
+    `watch` hears the name of each stage; `warm` keeps the solver from one solve to the next.
+    """
 
     time_limit: float | None = None
     progress: Callable[[Progress], None] | None = None
     stop: Callable[[], bool] | None = None
     watch: Callable[[str], None] | None = None
+    warm: WarmSolver | None = None
 
     def enter(self, stage: str) -> None:
         """Tells that a stage begins."""
@@ -142,7 +147,8 @@ def _run(choice: Choice, program: Any, asked: Asked, model: Model, controls: Con
     if choice.method != "highs":
         options.pop("solver", None)
     with pointing(asked):
-        return choice.solve(
+        return (controls.warm or WarmSolver()).solve(
+            choice,
             program,
             time_limit=controls.time_limit,
             options=options,

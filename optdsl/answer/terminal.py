@@ -49,7 +49,7 @@ def solution_text(solution: Solution, page: Page | None = None) -> str:
     if solution.conflict is not None:
         blocks.append(_conflict(solution.conflict, page))
     if solution.ray is not None:
-        blocks.extend(_ray(solution.ray, page))
+        blocks.extend(_ray(solution, solution.ray, page))
     if solution.checks.escape:
         blocks.append([page.style("A direction in which the point can be left for a better one:", "bold")])
         blocks.extend(value_blocks([Titled(name, array) for name, array in solution.checks.escape.items()], page, True))
@@ -237,10 +237,13 @@ def _condition(member: ConflictMember) -> str:
     return f"line {member.line}: {text}" if member.line is not None else text
 
 
-def _ray(ray: Ray, page: Page) -> list[list[str]]:
+def _ray(solution: Solution, ray: Ray, page: Page) -> list[list[str]]:
     if ray.direction is None:
         return [[f"No straight direction of endless improvement is known{f': {ray.why}' if ray.why else ''}."]]
-    head = [page.style("From any point that satisfies all constraints, this direction improves it forever:", "bold")]
+    better = {"minimize": "lower", "maximize": "higher"}[solution.sense or "minimize"]
+    goal = f"makes {solution.objective_name} {better} forever"
+    sentence = f"From any point that satisfies all constraints, this direction {goal}:"
+    head = [page.style(line, "bold") for line in wrapped(sentence, page.width, 0)]
     moving = [Titled(name, array) for name, array in ray.direction.items()]
     return [head, *value_blocks(moving, page, hide_zeros=True)]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from optdsl.answer.labelled import LabelledArray, index_labels, index_names
 from optdsl.answer.layout import Page, beside, left, right, shortened, width_of
-from optdsl.answer.numbers import NOTHING, number_text, point_aligned
+from optdsl.answer.numbers import NOTHING, number_text, point_aligned, without_noise
 from optdsl.data.members import Labels, SetValue, TextLabels, column_list
 
 ALL_ROWS = 24
@@ -109,7 +109,7 @@ def _table(group: Sequence[Titled], page: Page) -> list[str]:
 def _list(group: Sequence[Titled], page: Page, hide_zeros: bool = False) -> list[str]:
     """Rows of labels and values; a long list shows its first entries that are not 0."""
     axes = group[0].values.axes
-    flat = [np.asarray(item.values).ravel() for item in group]
+    flat = [without_noise(np.asarray(item.values).ravel()) for item in group]
     rows, remark = _rows_to_show(flat, hide_zeros)
     labels = _label_texts(axes, rows)
     numbers = [point_aligned([number_text(value) for value in column[rows].tolist()]) for column in flat]
@@ -190,7 +190,7 @@ def _matrix(item: Titled, page: Page) -> list[str] | None:
     row_axis, column_axis = item.values.axes
     row_labels = _member_texts(row_axis)
     column_labels = _member_texts(column_axis)
-    table = np.asarray(item.values)
+    table = without_noise(np.asarray(item.values))
     body = []
     for position, label in enumerate(column_labels):
         texts = point_aligned([number_text(value) for value in table[:, position].tolist()])

@@ -73,6 +73,25 @@ def test_compiled_models_take_the_rest_of_the_data(model: optdsl.Model) -> None:
     assert repr(compiled) == "Compiled diet.opt with FOOD, cost"
 
 
+def test_a_compiled_model_goes_on_from_its_last_basis() -> None:
+    text = """
+set I = 1..40
+set J = 1..40
+param need
+var x[I, J] >= 0
+minimize cost: sum((1 + mod(7 * i + 11 * j, 13)) * x[i, j] for i in I, j in J)
+subject to
+  out[i in I]: sum(x[i, j] for j in J) <= need + 5
+  into[j in J]: sum(x[i, j] for i in I) >= need
+"""
+    model = optdsl.parse(text)
+    compiled = model.compile()
+    first, second = compiled.solve(need=10), compiled.solve(need=11)
+    again = compiled.solve(need=11)
+    assert second.objective == pytest.approx(model.solve(need=11).objective)
+    assert len(again.trace) < len(first.trace)
+
+
 def test_infeasible_is_a_status_and_not_an_error(model: optdsl.Model) -> None:
     solution = model.solve(FOOD=list(COST), cost=COST, need=31)
     assert solution.status == "infeasible" and solution.objective is None
