@@ -26,11 +26,11 @@ from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.smooth import smoothness_of
 from optdsl.data.members import Label, label_text
 from optdsl.errors import Diagnostic, ModelError, Span
-from optdsl.model.faults import in_words
+from optdsl.model.faults import in_words, place_of
 from optdsl.model.model import Constraint, Marks, Model, Objective, Relation
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
-from optdsl.terms.nodes import Index, has_variables
+from optdsl.terms.nodes import Index
 from optdsl.terms.show import index_letter
 
 
@@ -296,7 +296,7 @@ class _Analyst:
         )
 
     def _blame(self, reason: NotCollected, marks: Marks, span: Span, name: str) -> Diagnostic:
-        where = _place(reason.node, marks, span)
+        where = place_of(reason.node, marks, span)
         lane = _lane_text(reason.lane, marks) if reason.lane else ""
         return Diagnostic(
             "not-solvable-yet",
@@ -390,7 +390,7 @@ class _Analyst:
         return Diagnostic(
             "not-solvable-yet",
             f"`{objective.name}` is quadratic but not {shape}: non-convex quadratics are not solved by this version",
-            _place(worst, objective.marks, objective.span),
+            place_of(worst, objective.marks, objective.span),
             f"a quadratic can be {objective.sense}d here when it is {shape}; `optdsl check` shows each statement",
             self.model.source,
         )
@@ -421,17 +421,6 @@ def _auxiliary_rows(held: Sink, columns: int) -> tuple[sp.csr_array, np.ndarray,
     if held.sense == CONVEX:
         return matrix, -free, -held.constant
     return matrix, -held.constant, free
-
-
-def _place(node: sympy.Basic, marks: Marks, span: Span) -> Span:
-    """The span of a node, or of the smallest marked expression around it."""
-    if node in marks.spans:
-        return marks.spans[node]
-    around = [s for e, s in marks.spans.items() if isinstance(e, sympy.Basic) and e.args and e.has(node)]
-    if not around:
-        inside = [s for e, s in marks.spans.items() if has_variables(e) and node.has(e) and not isinstance(e, Index)]
-        around = inside[:1] if len(inside) == 1 else []
-    return min(around, key=lambda s: s.end - s.start, default=span)
 
 
 def _lane_text(lane: Mapping[Index, Label], marks: Marks) -> str:

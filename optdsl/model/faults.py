@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import sympy
 
-from optdsl.data.members import Label, label_text
-from optdsl.errors import Diagnostic, ModelError, Source, Span
+from optdsl.data.members import Label, RangeLabels, SetValue, label_text
+from optdsl.errors import Diagnostic, ModelError, Source, Span, closest
 from optdsl.model.model import Marks
 from optdsl.terms import nodes
 from optdsl.terms.lanes import LaneFault
 from optdsl.terms.nodes import Index
-from optdsl.terms.show import index_letter, show
+from optdsl.terms.show import show
 
 
 @contextmanager
@@ -36,9 +37,19 @@ def in_words(source: Source, marks: Marks, span: Span, statement: str) -> Iterat
 
 
 def describe(fault: LaneFault, source: Source, marks: Marks, span: Span, statement: str) -> Diagnostic:
-    """The diagnostic of a lane's fault; `span` is used where the faulty node has none of its own."""
-    where = marks.spans.get(fault.node, span)
-    return _DESCRIBE[fault.kind](_Case(fault, source, marks, where, statement))
+    """The diagnostic of a lane's fault; `span` is used where the text around the faulty node is not known."""
+    return _DESCRIBE[fault.kind](_Case(fault, source, marks, place_of(fault.node, marks, span), statement))
+
+
+def place_of(node: sympy.Basic, marks: Marks, span: Span) -> Span:
+    """The span of a node, of the smallest marked expression around it, or of the only variable part inside it."""
+    if node in marks.spans:
+        return marks.spans[node]
+    around = [s for e, s in marks.spans.items() if isinstance(e, sympy.Basic) and e.args and e.has(node)]
+    if not around:
+        inside = [s for e, s in marks.spans.items() if nodes.has_variables(e) and node.has(e)]
+        around = inside[:1] if len(inside) == 1 else []
+    return min(around, key=lambda s: s.end - s.start, default=span)
 
 
 class _Case:
@@ -51,112 +62,161 @@ class _Case:
         span = self.marks.spans.get(self.fault.node)
         if span is not None and span.line == span.end_line:
             return self.source.text[span.start : span.end]
-        return show(self.fault.node, self.marks.names)
+        return self.shown(self.fault.node)
+
+    def shown(self, node: sympy.Basic) -> str:
+        return show(node, self.marks.names)
 
     def lane(self) -> str:
-        """` at i = 1, j = "a"` for the indices that the faulty part mentions."""
-        mentioned = self.fault.node.atoms(Index)
-        parts = [
-            f"{self.name(index)} = {label_text(label)}"
-            for index, label in sorted(self.fault.lane.items(), key=lambda item: str(item[0]))
-            if index in mentioned
-        ]
+        """` at i = 1, j = "a"` for the indices that the faulty part mentions and the user named."""
+        parts = [f"{self.marks.names[index]} = {label_text(label)}" for index, label in self.named_lane()]
         return f" at {', '.join(parts)}" if parts else ""
 
-    def name(self, index: Index) -> str:
-        return self.marks.names.get(index) or index_letter(index)
+    def named_lane(self) -> list[tuple[Index, Label]]:
+        mentioned = self.fault.node.atoms(Index)
+        lane = sorted(self.fault.lane.items(), key=lambda item: str(item[0]))
+        return [(i, label) for i, label in lane if i in mentioned and i in self.marks.names]
 
-    def beyond(self, index: str) -> str:
-        """A condition that leaves this lane out: `i > 1`."""
-        value = next((v for i, v in self.fault.lane.items() if self.name(i) == index), 0)
-        return f"{index} {'>' if isinstance(value, int) else '!='} {label_text(value)}"
+    def report(self, code: str, message: str, hint: str | None) -> Diagnostic:
+        return Diagnostic(code, f"in {self.statement}, {message}", self.span, hint, self.source)
 
 
 def _outside(case: _Case) -> Diagnostic:
-    fault = case.fault
-    axis, member = fault.facts["axis"], fault.facts["member"]
+    axis, member = case.fault.facts["axis"], case.fault.facts["member"]
     value = label_text(member if len(member) > 1 else member[0])
-    shifted = [s for s in fault.facts["slots"] if isinstance(s, sympy.Add)]
-    hint = f"`{axis.name}` has {axis.preview()}"
-    first = next((case.name(i) for i in sorted(fault.lane, key=str) if i in fault.node.atoms(Index)), None)
-    if shifted and first is not None:
-        hint = f"leave that case out with a condition: `[{first} in ... if {case.beyond(first)}]`, " + hint
-    elif first is not None:
-        hint += "; restrict the index with `if`"
-    return Diagnostic(
+    where = f"`{axis.name}`" if not axis.parts else "the set of its indices"
+    hint = f"{where} has {axis.preview()}" if not axis.parts else f"it is declared over {axis.preview()}"
+    guess = _meant(axis, member)
+    if guess is not None:
+        hint = f"did you mean {label_text(guess)}?"
+    elif case.named_lane():
+        hint = f"leave that case out with a condition: `if {_inside(case, axis)}`; {hint}"
+    return case.report(
         "index-outside",
-        f"in {case.statement}, `{case.text}`{case.lane()} refers to {value}, which is not in `{axis.name}`",
-        case.span,
+        f"`{case.text}`{case.lane()} refers to {value}, which is not in {where}",
         hint,
-        case.source,
     )
 
 
+def _meant(axis: SetValue, member: tuple[Label, ...]) -> Label | None:
+    """The member that a misspelt label most likely means."""
+    if axis.arity > 1:
+        return None
+    (label,) = member
+    known = [axis.member(k)[0] for k in range(min(len(axis), 2000))]
+    if isinstance(label, str):
+        if label.lstrip("-").isdigit() and int(label) in known:
+            return int(label)
+        return closest(label, [k for k in known if isinstance(k, str)])
+    return str(label) if str(label) in known else None
+
+
+def _inside(case: _Case, axis: SetValue) -> str:
+    """A condition under which the index is inside: `i > 1`, `(j, i) in ARC`."""
+    slots = case.fault.facts["slots"]
+    if len(slots) == 1:
+        compared = _compared(case, axis, slots[0])
+        if compared is not None:
+            return compared
+    text = ", ".join(case.shown(slot) for slot in slots)
+    name = axis.name if not axis.parts else "..."
+    return f"{text if len(slots) == 1 else f'({text})'} in {name}"
+
+
+def _compared(case: _Case, axis: SetValue, slot: sympy.Expr) -> str | None:
+    """`i > 1` for the slot `i - 1` over a range of integers."""
+    labels = axis.labels
+    if not (isinstance(labels, RangeLabels) and labels.step == 1):
+        return None
+    if not (isinstance(slot, sympy.Add) and len(slot.args) == 2):
+        return None
+    shift, index = sorted(slot.args, key=lambda a: not a.is_Integer)
+    if not (shift.is_Integer and isinstance(index, Index)):
+        return None
+    first, last, by = labels.start, labels.start + labels.length - 1, int(shift)
+    return f"{case.shown(index)} > {first - by - 1}" if by < 0 else f"{case.shown(index)} < {last - by + 1}"
+
+
 def _no_such_member(case: _Case) -> Diagnostic:
-    return Diagnostic(
+    term, position = case.fault.node.args[:2]
+    prefix = case.fault.node.args[3:]
+    name = case.shown(term) + (f"[{', '.join(case.shown(p) for p in prefix)}]" if prefix else "")
+    positions = [p for p in sympy.Add.make_args(position) if isinstance(p, nodes.Position)]
+    if not positions:
+        return case.report(
+            "no-such-member",
+            f"`{case.text}`{case.lane()} has no value: the set is empty",
+            f"guard it with a condition: `if size({name}) > 0`",
+        )
+    back = (position - positions[0]).is_negative
+    slots = positions[0].slots[len(prefix) :]
+    member = ", ".join(case.shown(slot) for slot in slots)
+    member = f"({member})" if len(slots) > 1 else member
+    end = "first" if back else "last"
+    return case.report(
         "no-such-member",
-        f"in {case.statement}, `{case.text}`{case.lane()} asks for a member beyond the end of the set",
-        case.span,
-        "leave that case out with `if`, such as `if i != first(S)`",
-        case.source,
+        f"`{case.text}`{case.lane()} asks for a member {'before the first' if back else 'after the last'} of `{name}`",
+        f"leave that case out with a condition: `if {member} != {end}({name})`",
     )
 
 
 def _empty(case: _Case) -> Diagnostic:
-    function = case.fault.facts["function"]
-    over = case.fault.node.over if isinstance(case.fault.node, nodes.Reduce) else None
-    sets = show(over, case.marks.names) if over is not None else "an empty set"
-    return Diagnostic(
-        "empty-reduction",
-        f"in {case.statement}, `{function}` has nothing to work on: `{sets}` is empty",
-        case.span,
-        f"`{function}` over an empty set has no value; guard it with `if size(...) > 0`",
-        case.source,
-    )
+    function, over = case.fault.facts["function"], case.fault.node.over
+    names = [case.shown(each.set) for each in over.iterators]
+    if over.conditions:
+        conditions = " and ".join(case.shown(c) for c in over.conditions)
+        reason, guard = f"no member fulfills `{conditions}`", None
+    elif len(names) == 1:
+        reason, guard = f"`{names[0]}` is empty", names[0]
+    else:
+        reason, guard = f"one of {', '.join(f'`{name}`' for name in names)} is empty", None
+    hint = f"`{function}` over an empty set has no value"
+    if guard is not None:
+        hint += f"; guard it with `... if size({guard}) > 0 else ...`"
+    return case.report("empty-reduction", f"`{function}`{case.lane()} runs over nothing: {reason}", hint)
 
 
 def _range_end(case: _Case) -> Diagnostic:
-    return Diagnostic(
+    value = case.fault.facts["value"]
+    if math.isinf(value):
+        return case.report("range-not-integer", f"the range's end `{case.text}`{case.lane()} is infinite",
+                           "a set is finite: give the range an end")
+    return case.report(
         "range-not-integer",
-        f"in {case.statement}, a range ends at {case.fault.facts['value']:g}{case.lane()}, which is not an integer",
-        case.span,
+        f"the range's end `{case.text}`{case.lane()} is {value:g}, not an integer",
         "round it: `floor(...)`, `ceil(...)` or `div(a, b)`",
-        case.source,
     )
 
 
 def _zero_step(case: _Case) -> Diagnostic:
-    return Diagnostic("zero-step", f"in {case.statement}, a range has the step 0", case.span, None, case.source)
+    hint = "count up with 1 or more, down with -1 or less"
+    return case.report("zero-step", f"the range `{case.text}` has the step 0", hint)
 
 
 def _not_a_number(case: _Case) -> Diagnostic:
-    label = case.fault.facts["label"]
-    return Diagnostic(
+    node, label = case.fault.node, case.fault.facts["label"]
+    if isinstance(node, nodes.Label):
+        return case.report("text-as-number", f'"{label}" is text, but a number is needed', "write a number here")
+    return case.report(
         "text-as-number",
-        f'in {case.statement}, `{case.text}` is text (such as "{label}"), not a number',
-        case.span,
-        "compare it with `=`, or use it as an index",
-        case.source,
+        f'`{case.text}` is text (such as "{label}"), not a number',
+        "text may be compared with `=` and used as an index; `ord(i, S)` gives a member's position in its set",
     )
 
 
 def _text_order(case: _Case) -> Diagnostic:
-    return Diagnostic(
+    return case.report(
         "text-order",
-        f"in {case.statement}, text has no order: `{case.fault.facts['operator']}` compares numbers",
-        case.span,
-        "compare texts with `=` or `!=`; use `ord(i, S)` for positions in a set",
-        case.source,
+        f"`{case.text}` compares text by `{case.fault.facts['operator']}`, but text has no order",
+        "compare text with `=` or `!=`, or positions in a set with `ord(i, S)`",
     )
 
 
 def _variable_in_data(case: _Case) -> Diagnostic:
-    return Diagnostic(
+    return case.report(
         "variable-in-data",
-        f"in {case.statement}, `{case.text}` is a variable; its value is not known before the solve",
-        case.span,
-        None,
-        case.source,
+        f"`{case.text}` is a variable; its value is not known before the solve",
+        "write a `let` for an expression of variables",
     )
 
 

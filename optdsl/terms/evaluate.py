@@ -319,10 +319,23 @@ def _reduce(lanes: Lanes, node: nodes.Reduce, frame: Frame) -> np.ndarray:
         value = value.transpose(folded + kept_dims).reshape(-1, *[shape[d] for d in kept_dims])
         groups = SegmentGroups(segment, count, len(kept_dims))
     if row.empty is None and parent.size and (np.asarray(groups.count) == 0).any():
-        raise LaneFault("empty", node, {}, function=node.name)
+        raise LaneFault("empty", node, _lane_of_empty(lanes, groups, parent, held), function=node.name)
     result = np.asarray(row.kernel(value, groups, *extra))
     result = result.reshape([parent.shape[d] for d in held] + [shape[d] for d in kept_dims])
     return result.transpose(np.argsort(held + [kept[d] for d in kept_dims]))
+
+
+def _lane_of_empty(
+    lanes: Lanes, groups: AxisGroups | SegmentGroups, parent: Frame, held: Sequence[int]
+) -> dict[Index, Any]:
+    """The indices at the first lane whose group has no members."""
+    if not held:
+        return {}
+    sizes = np.bincount(groups.segment, minlength=groups.groups) if isinstance(groups, SegmentGroups) else np.zeros(1)
+    place = np.unravel_index(int(np.flatnonzero(sizes == 0)[0]), [parent.shape[d] for d in held])
+    lane = np.zeros(len(parent.shape), dtype=np.int64)
+    lane[list(held)] = place
+    return {i: label for i, label in lanes.lane(parent, tuple(lane)).items() if parent.bindings[i].dim in held}
 
 
 def _contract(lanes: Lanes, body: sympy.Basic, extension: Extension) -> np.ndarray:
