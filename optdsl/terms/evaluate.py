@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import sympy
 
-from optdsl.atoms import ARRAYWISE, ELEMENTWISE, METRICS, REDUCTIONS, AxisGroups, SegmentGroups
+from optdsl.atoms import ARRAYWISE, ELEMENTWISE, METRICS, REDUCTIONS
 from optdsl.data.arrays import DenseArray, LabelArray
 from optdsl.data.members import IntegerLabels, TextLabels, find, object_array
 from optdsl.terms import nodes
+from optdsl.terms.fold import Fold
 from optdsl.terms.frame import Extension, Frame
 from optdsl.terms.lanes import Family, LaneFault, LaneSets, Members, Value
 from optdsl.terms.nodes import Index
@@ -307,35 +308,10 @@ def _reduce(lanes: Lanes, node: nodes.Reduce, frame: Frame) -> np.ndarray:
         return _contract(lanes, node.body, extension)
     value = np.asarray(lanes.numbers(node.body, extension.child))
     extra = [float(lanes.numbers(e, frame).reshape(-1)[0]) for e in node.extra]
-    child, parent = extension.child, extension.parent
-    folded, kept_dims, segment, count = extension.segments()
-    # kept dimensions that the value does not depend on stay of length 1
-    shape = [child.shape[d] if d in folded else value.shape[d] for d in range(len(child.shape))]
-    value = np.broadcast_to(value, shape)
-    held = sorted(o.dim for d in folded for o in extension.parents[d])
-    if not held:
-        groups: AxisGroups | SegmentGroups = AxisGroups(tuple(shape), tuple(folded))
-    else:
-        value = value.transpose(folded + kept_dims).reshape(-1, *[shape[d] for d in kept_dims])
-        groups = SegmentGroups(segment, count, len(kept_dims))
-    if row.empty is None and parent.size and (np.asarray(groups.count) == 0).any():
-        raise LaneFault("empty", node, _lane_of_empty(lanes, groups, parent, held), function=node.name)
-    result = np.asarray(row.kernel(value, groups, *extra))
-    result = result.reshape([parent.shape[d] for d in held] + [shape[d] for d in kept_dims])
-    return result.transpose(np.argsort(held + [kept[d] for d in kept_dims]))
-
-
-def _lane_of_empty(
-    lanes: Lanes, groups: AxisGroups | SegmentGroups, parent: Frame, held: Sequence[int]
-) -> dict[Index, Any]:
-    """The indices at the first lane whose group has no members."""
-    if not held:
-        return {}
-    sizes = np.bincount(groups.segment, minlength=groups.groups) if isinstance(groups, SegmentGroups) else np.zeros(1)
-    place = np.unravel_index(int(np.flatnonzero(sizes == 0)[0]), [parent.shape[d] for d in held])
-    lane = np.zeros(len(parent.shape), dtype=np.int64)
-    lane[list(held)] = place
-    return {i: label for i, label in lanes.lane(parent, tuple(lane)).items() if parent.bindings[i].dim in held}
+    fold = Fold(extension, [value])
+    if row.empty is None and fold.some_empty:
+        raise LaneFault("empty", node, {}, function=node.name)
+    return fold.result(row.kernel(fold.members(value), fold.groups, *extra))
 
 
 def _contract(lanes: Lanes, body: sympy.Basic, extension: Extension) -> np.ndarray:
