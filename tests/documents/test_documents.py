@@ -81,6 +81,7 @@ def test_blocks_are_of_a_known_kind(page: Path) -> None:
 
 def test_the_comparison_can_fail() -> None:
     assert pages.matches("time 0.02 s\n", "time 1.5 s\n")
+    assert pages.matches("  time   0.9 s\n", "  time   1.2 s (reading 0.2 s, solving 0.9 s)\n")
     assert pages.matches("a\n...\nz\n", "a\nb\nc\nz\n")
     assert pages.matches("residual 1e-16\n", "residual 2.3e-12\n")
     assert pages.matches("x  0.12345678\n", "x   0.12345679\n")
