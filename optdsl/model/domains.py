@@ -21,8 +21,8 @@ from optdsl.data.members import (
 )
 from optdsl.errors import Span
 from optdsl.language import tree
-from optdsl.model.scope import Context, SetSymbol
-from optdsl.model.shapes import Axis
+from optdsl.model.scope import Context, EntrySymbol, SetSymbol
+from optdsl.model.shapes import Axis, letters
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import Family, Members
@@ -34,10 +34,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One iterator: its axis (None where it was split or joined), and the indices that are new in it."""
+    """One iterator: its axis (None where it was split or joined), and the indices that are new in it.
+
+    `slots` are what its new indices stand for: themselves, or what a condition fixed them to.
+    """
 
     axis: Axis | None
     fresh: tuple[Index, ...]
+    slots: tuple[sympy.Basic, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,11 @@ class OpenDomain:
     def fresh(self) -> tuple[Index, ...]:
         return tuple(index for part in self.parts for index in part.fresh)
 
+    @property
+    def slots(self) -> tuple[sympy.Basic, ...]:
+        """What the indices of all iterators stand for, in order; those that were fixed included."""
+        return tuple(slot for part in self.parts for slot in part.slots)
+
 
 class Domains:
     """Elaborates sets and iterators for an `Elaborator`."""
@@ -66,6 +75,7 @@ class Domains:
         self.workspace = elaborator.workspace
         self.marker = elaborator.marker
         self.fault = elaborator.fault
+        self.homes: dict[sympy.Basic, Axis] = {}  # the axis that an index runs along, where it is a whole one
 
     # ---------------------------------------------------------------------------------------------------- set terms
 
@@ -111,18 +121,28 @@ class Domains:
             known = self.workspace.lanes.sets[term.name]
             assert isinstance(known, SetValue)
             return Axis(term, known.arity, known)
-        self.fault("not-a-set", node.span, "a set must stand here", "a declared set, a range `1..n`, or `{...}`")
+        self.fault("not-a-set", node.span, "a set must stand here", "write a declared set, a range `1..n`, or `{...}`")
         raise AssertionError
 
     def _range_end(self, node: tree.Expr, context: Context) -> sympy.Expr:
         end = self.elaborator.scalar(node, context, "the end of a range")
         if nodes.has_variables(end):
-            self.fault("set-on-variable", node.span, "the end of a range cannot depend on a variable")
+            self.fault(
+                "set-on-variable",
+                node.span,
+                "the end of a range cannot depend on a variable",
+                "take the largest range, and choose from it with binary variables",
+            )
         return end
 
     def _set_symbol(self, node: tree.Name, context: Context) -> SetSymbol:
         if node.name in context.indices:
-            self.fault("index-as-set", node.span, f"`{node.name}` is an index here, not a set")
+            self.fault(
+                "index-as-set",
+                node.span,
+                f"`{node.name}` is an index here, not a set",
+                "the index hides a set of this name; call it something else",
+            )
         symbol = self.workspace.lookup(node.name, node.span, context)
         if not isinstance(symbol, SetSymbol):
             self.fault(
@@ -138,7 +158,12 @@ class Domains:
         symbol = self._set_symbol(node.base, context)
         family = symbol.value
         if not isinstance(family, Family):
-            self.fault("set-with-index", node.span, f"`{symbol.name}` is one set, not a family; it takes no index")
+            self.fault(
+                "set-with-index",
+                node.span,
+                f"`{symbol.name}` is one set, not a family; it takes no index",
+                f"write `{symbol.name}`, or declare a family: `set {symbol.name}[i in I] = ...`",
+            )
         slots = tuple(
             self.elaborator.scalar(i, context, "an index") for i in node.indices if not isinstance(i, tree.Slice)
         )
@@ -146,7 +171,9 @@ class Domains:
             self.fault(
                 "wrong-index-count",
                 node.span,
-                f"`{symbol.name}` has {family.index_width} index positions, but {len(slots)} were given",
+                f"`{symbol.name}` has {family.index_width} index position{'s' if family.index_width > 1 else ''}, "
+                f"but {len(slots)} {'was' if len(slots) == 1 else 'were'} given",
+                f"write `{symbol.name}[{letters(family.index_width)}]`",
             )
         value = None
         if not any(i in context.bound for s in slots for i in s.atoms(Index)):
@@ -172,6 +199,7 @@ class Domains:
                 left.span,
                 f"`{axis.text}` holds {_tuples(axis.arity)}, but {len(slots)} part{'s' if len(slots) > 1 else ''} "
                 f"{'are' if len(slots) > 1 else 'is'} given",
+                f"write `({letters(axis.arity)}) in {axis.text}`" if axis.arity > 1 else f"write `i in {axis.text}`",
             )
         return nodes.Contains(axis.term, *axis.prefix, *slots)
 
@@ -216,7 +244,7 @@ class Domains:
                 iterator.span,
                 f"`{axes[0].text if len(axes) == 1 else 'the product'}` holds {_tuples(arity)}, "
                 f"but {len(slots)} index name{'s' if len(slots) > 1 else ''} {'are' if len(slots) > 1 else 'is'} given",
-                f"write `({', '.join('ijklmn'[:arity])}) in ...`" if arity > 1 else "write `i in ...`",
+                f"write `({letters(arity)}) in ...`" if arity > 1 else "write `i in ...`",
             )
         if slots is None:
             fresh = [self.marker.fresh() for _ in range(arity)]
@@ -238,11 +266,12 @@ class Domains:
                 continue
             name = slot.name
             if name in context.indices and not iterator.tupled:
+                other = next(letter for letter in "kmnp" if letter not in context.indices)
                 self.fault(
                     "index-reused",
                     slot.span,
-                    f"`{name}` is an index of an enclosing iteration already",
-                    f"choose another name, or add a condition: `for k in ... if k = {name}`",
+                    f"`{name}` is the name of an index already",
+                    f"choose another name; to take the same member, write `for {other} in ... if {other} = {name}`",
                 )
             if name in context.indices:
                 bound.append(context.indices[name])
@@ -272,7 +301,8 @@ class Domains:
             fresh = tuple(s for s in own if s in new)
             eaches.append(nodes.Each(axis.term, *axis.prefix, *own))
             whole = len(fresh) == axis.arity and not axis.prefix and axis.value is not None
-            parts.append(Part(axis if whole else None, fresh))
+            parts.append(Part(axis if whole else None, fresh, fresh))
+            self.homes.update(dict.fromkeys(fresh, axis) if whole and axis.arity == 1 else {})
 
     def _factors(self, node: tree.Expr, context: Context) -> list[tree.Expr]:
         """`I * J` is iterated as two sets."""
@@ -294,17 +324,23 @@ class Domains:
         if iterator.slots is None or not all(isinstance(s, tree.Name) for s in iterator.slots):
             return None
         inner = self.open(builder.domain, context)
-        if len(inner.fresh) != len(iterator.slots):
+        if len(inner.slots) != len(iterator.slots):
             return None
-        names = {}
-        for slot, index in zip(iterator.slots, inner.fresh, strict=True):
+        names: dict[str, sympy.Expr] = {}
+        joined: list[sympy.Basic] = []
+        for slot, value in zip(iterator.slots, inner.slots, strict=True):
             assert isinstance(slot, tree.Name)
-            if slot.name in context.indices:
+            if slot.name in context.indices and not iterator.tupled:
                 return None
-            names[slot.name] = index
-            self.marker.names[index] = slot.name
+            known = names.get(slot.name, context.indices.get(slot.name))
+            if known is not None:
+                joined.append(nodes.Compare("=", known, value))
+                continue
+            names[slot.name] = value  # type: ignore[assignment]
+            if isinstance(value, Index) and value in inner.fresh:
+                self.marker.names[value] = slot.name
         eaches.extend(inner.eaches)
-        conditions.extend(inner.conditions)
+        conditions.extend([*joined, *inner.conditions])
         parts.extend(inner.parts)
         return context.bind(names)
 
@@ -317,7 +353,7 @@ class Domains:
         for condition in conditions:
             if replaced:
                 condition = self.marker.replace(condition, replaced)
-            fixed = self._fixing(condition, eaches, parts)
+            fixed = self._fixing(condition, parts, guarded=bool(kept))
             if fixed is None:
                 kept.append(condition)
                 continue
@@ -327,16 +363,23 @@ class Domains:
                 eaches[k] = self.marker.replace(eaches[k], mapping)  # type: ignore[call-overload]
             kept = [self.marker.replace(c, mapping) for c in kept]
             replaced = {i: self.marker.replace(v, mapping) for i, v in replaced.items()} | mapping
+            for k, part in enumerate(parts):
+                slots = tuple(self.marker.replace(slot, mapping) for slot in part.slots)
+                parts[k] = Part(part.axis, part.fresh, slots)
             part = parts[place]
-            parts[place] = Part(None, tuple(i for i in part.fresh if i is not index))
+            parts[place] = Part(None, tuple(i for i in part.fresh if i is not index), part.slots)
         if replaced:
             moved = {n: self.marker.replace(v, replaced) for n, v in context.indices.items()}
             context = context.bind(moved)  # type: ignore[arg-type]
         return OpenDomain(tuple(eaches), tuple(kept), context, tuple(parts))
 
     def _fixing(
-        self, condition: sympy.Basic, eaches: list[Each], parts: list[Part]
+        self, condition: sympy.Basic, parts: list[Part], guarded: bool
     ) -> tuple[Index, sympy.Basic, int] | None:
+        """The index that a condition `i = e` fixes, e, and the iterator's number.
+
+        A `guarded` condition stands behind others, which may leave out the cases where e has no value.
+        """
         if not (isinstance(condition, nodes.Compare) and condition.name == "="):
             return None
         left, right = condition.slots
@@ -345,9 +388,22 @@ class Domains:
             place = place_of.get(index)
             if place is None or any(place_of.get(i, -1) >= place for i in value.atoms(Index)):
                 continue
-            if isinstance(value, nodes.Label | Index) or value.is_Number or isinstance(value, sympy.Expr):
+            if not guarded or self._always_has_value(value):
                 return index, value, place
         return None
+
+    def _always_has_value(self, value: sympy.Basic) -> bool:
+        """Whether an index expression has a value wherever its indices are: no look-up in it can fail."""
+        if isinstance(value, nodes.ParameterEntry):
+            symbol = self.workspace.symbols.get(value.name)
+            homes = [self.homes.get(slot) for slot in value.slots]  # type: ignore[call-overload]
+            axes = symbol.axes if isinstance(symbol, EntrySymbol) else ()
+            return len(homes) == len(axes) and all(
+                home is not None and home.same_as(axis) for home, axis in zip(homes, axes, strict=True)
+            )
+        if isinstance(value, sympy.Add | sympy.Mul):
+            return all(self._always_has_value(part) for part in value.args)
+        return isinstance(value, nodes.Label | Index) or bool(value.is_Number)
 
     # -------------------------------------------------------------------------------------------------------- axes
 
@@ -371,12 +427,12 @@ class Domains:
         """The combinations of a domain's new indices that exist, as a set of tuples."""
         lanes = self.workspace.lanes
         frame = lanes.extend(Frame(), domain.over).child
-        columns = [self.labels(index, frame, None) for index in domain.fresh]
+        columns = [self.labels(slot, frame, None) for slot in domain.slots]
         parts: list[str] = []
         for part, each in zip(domain.parts, domain.eaches, strict=True):
             term = each.set
             text = term.name if isinstance(term, nodes.NamedSet) else "range"
-            parts.extend([text] * len(part.fresh))
+            parts.extend([text] * len(part.slots))
         return SetValue(name or " * ".join(parts), tuple(columns), tuple(parts))
 
     def reindex(
@@ -385,8 +441,9 @@ class Domains:
         """Indices along `axes`, and how the domain's own indices are replaced by them."""
         if not domain.conditions and all(part.axis is not None for part in domain.parts):
             return {}, domain.fresh
-        fresh = tuple(self.marker.fresh(self.marker.names.get(index)) for index in domain.fresh)
-        return dict(zip(domain.fresh, fresh, strict=True)), fresh
+        own = set(domain.fresh)
+        fresh = tuple(self.marker.fresh(self.marker.names.get(slot)) for slot in domain.slots)  # type: ignore[call-overload]
+        return {slot: new for slot, new in zip(domain.slots, fresh, strict=True) if slot in own}, fresh
 
     # ---------------------------------------------------------------------------------------------- members of sets
 
@@ -404,7 +461,7 @@ class Domains:
                     "member-not-integer",
                     span,
                     f"members of a set are text or integers, but this gives {bad:g}",
-                    "round it: `floor(...)`, `div(a, b)`",
+                    f'round it: `floor(...)`, `div(a, b)`; or make it text: `"{bad:g}"`',
                 )
             flat = whole.astype(np.int64)
         return integer_labels(flat.astype(np.int64))
@@ -453,7 +510,7 @@ class Domains:
                     for slot in self._bound(name, domain.context)
                 ]
                 if not members:
-                    members = list(domain.fresh)
+                    members = list(domain.slots)  # type: ignore[arg-type]
                 return domain, members, [None] * len(members), True
             items = node.element.items if isinstance(node.element, tree.TupleExpr) else (node.element,)
             elements: list[Any] = []
@@ -467,7 +524,7 @@ class Domains:
             return self._literal_rows(node, context)
         iterator = tree.Iterator(None, node, span=node.span)
         domain = self.open(tree.Domain((iterator,), span=node.span), context)
-        return domain, domain.fresh, [None] * len(domain.fresh), False
+        return domain, domain.slots, [None] * len(domain.slots), False  # type: ignore[return-value]
 
     def _bound(self, slot: tree.Expr, context: Context) -> tuple[sympy.Expr, ...]:
         value = self.elaborator.scalar(slot, context, "a member") if not isinstance(slot, tree.Name) else None
@@ -484,7 +541,7 @@ class Domains:
         fresh = self.marker.fresh()
         each = nodes.Each(count, fresh)
         position = nodes.Position(count, fresh)
-        domain = OpenDomain((each,), (), context, (Part(None, (fresh,)),))
+        domain = OpenDomain((each,), (), context, (Part(None, (fresh,), (fresh,)),))
         return domain, [nodes.Pick(position, *items)], [node.span], True
 
     def _literal(self, node: tree.SetLiteral, context: Context) -> SetValue:
@@ -495,7 +552,14 @@ class Domains:
         if not rows:
             return SetValue("", (integer_labels(np.empty(0, dtype=np.int64)),))
         if len({len(row) for row in rows}) > 1:
-            self.fault("mixed-tuples", node.span, "the members of a set must all have the same number of parts")
+            odd = next(k for k, row in enumerate(rows) if len(row) != len(rows[0]))
+            self.fault(
+                "mixed-tuples",
+                node.items[odd].span,
+                f"the members of a set all have the same number of parts: this one has {len(rows[odd])}, "
+                f"the first {len(rows[0])}",
+                "make all of them single members, or all tuples of one length",
+            )
         columns = tuple(labels_of(column) for column in zip(*rows, strict=True))
         repeated = first_duplicate(columns)
         if repeated is not None:
@@ -528,6 +592,7 @@ class Domains:
                 node.span,
                 f"`{node.op}` needs sets of the same kind: {_tuples(left.arity)} on the left, "
                 f"{_tuples(right.arity)} on the right",
+                "take the parts that are meant: `{i for (i, j) in ARC}`",
             )
         if node.op == "|":
             columns = tuple(concatenate(pair) for pair in zip(left.columns, right.columns, strict=True))

@@ -16,7 +16,7 @@ from optdsl.atoms import ALIASES, REFUSED
 from optdsl.data.arrays import DenseArray
 from optdsl.data.members import RangeLabels, SetValue
 from optdsl.errors import Span, closest
-from optdsl.language import tree
+from optdsl.language import expression_text, tree
 from optdsl.model import shapes
 from optdsl.model.mistakes import each_of
 from optdsl.model.model import DomainCondition
@@ -29,11 +29,12 @@ from optdsl.model.scope import (
     SetSymbol,
     Workspace,
 )
-from optdsl.model.shapes import Arr, Axis
+from optdsl.model.shapes import Arr, Axis, letters
 from optdsl.terms import nodes
 from optdsl.terms.lanes import Family
 
 Combine = Callable[..., sympy.Expr]
+VALUES_COME_LATER = "its value is not known before the solve; write a `let` for an expression of variables"
 
 
 class Elaborator:
@@ -110,7 +111,7 @@ class Elaborator:
                     "tuple-as-value",
                     node.span,
                     f"`{node.name}` stands for a tuple and has no value of its own",
-                    f"name its parts: `({', '.join('ijklmn'[: len(value)])}) in ...`",
+                    f"name its parts: `({letters(len(value))}) in ...`",
                 )
             return Arr(value)
         if node.name in context.arguments:
@@ -121,9 +122,19 @@ class Elaborator:
         if isinstance(symbol, EntrySymbol):
             return self.entry_array(symbol, node.span, context)
         if isinstance(symbol, LetSymbol):
+            self._require_data(symbol, node.span, context)
             return symbol.array
         self._no_value(symbol, node.span)
         raise AssertionError
+
+    def _require_data(self, symbol: LetSymbol, span: Span, context: Context) -> None:
+        if context.mode == "data" and nodes.has_variables(symbol.array.body):
+            self.fault(
+                "variable-in-data",
+                span,
+                f"`{symbol.name}` is an expression of variables; data cannot depend on it",
+                VALUES_COME_LATER,
+            )
 
     def _no_value(self, symbol: Any, span: Span) -> None:
         if isinstance(symbol, SetSymbol):
@@ -143,7 +154,7 @@ class Elaborator:
         if isinstance(symbol, OtherSymbol):
             hint = None
             if symbol.kind == "constraint":
-                hint = f"after the solve, `show {symbol.name}.dual` prints its dual and `show {symbol.name}.slack` its slack"
+                hint = f"after the solve, `show {symbol.name}.dual` prints its dual, `show {symbol.name}.slack` its slack"
             if symbol.kind == "table":
                 hint = f"read a column with `param NAME[...] from {symbol.name}(...)`"
             self.fault("no-value", span, f"`{symbol.name}` is a {symbol.kind} and has no value in an expression", hint)
@@ -155,7 +166,7 @@ class Elaborator:
                 "variable-in-data",
                 span,
                 f"`{symbol.name}` is a variable; data cannot depend on it",
-                "write a `let` for an expression of variables",
+                VALUES_COME_LATER,
             )
         indices = tuple(self.marker.fresh() for axis in symbol.axes for _ in range(axis.arity))
         node = nodes.VariableEntry if symbol.role == "variable" else nodes.ParameterEntry
@@ -220,7 +231,7 @@ class Elaborator:
     def divide(self, left: Arr, right: Arr, span: Span, whole: Span) -> Arr:
         """left / right, entry by entry; the divisor's condition is recorded before anything can cancel."""
         if right.body.is_zero:
-            self.fault("division-by-zero", span, "division by zero")
+            self.fault("division-by-zero", span, "division by zero", "the divisor is 0 whatever the data")
         divided = self.elementwise([left, right], lambda a, b: a * sympy.Pow(b, -1), whole)
         return self.with_condition(divided, "nonzero", right)
 
@@ -237,7 +248,7 @@ class Elaborator:
         power = exponent.body
         if not exponent.axes and power.is_Integer:
             if base.body.is_zero and power.is_negative:
-                self.fault("division-by-zero", node.span, "division by zero")
+                self.fault("division-by-zero", node.span, "division by zero", "the base is 0 whatever the data")
             result = self.elementwise([base], lambda b: sympy.Pow(b, power), node.span)
             return self.with_condition(result, "nonzero", base) if power.is_negative else result
         if nodes.has_variables(power):
@@ -258,7 +269,12 @@ class Elaborator:
                 parts.append(Arr(self.domains.contains(left, right, context)))
                 continue
             if op in (">>", "<<"):
-                self.fault("matrix-order", node.op_spans[k], f"`{op}` is an order of matrices; it belongs to constraints")
+                self.fault(
+                    "matrix-order",
+                    node.op_spans[k],
+                    f"`{op}` is an order of matrices; it belongs to constraints",
+                    f"compare numbers with `{'>' if op == '>>' else '<'}`",
+                )
             pair = self.arrays((left, right), context)
             parts.append(self.elementwise(pair, lambda a, b, op=op: nodes.Compare(op, a, b), node.span))
         if len(parts) == 1:
@@ -324,11 +340,15 @@ class Elaborator:
         def shape(array: Arr) -> str:
             return "[" + ", ".join(axis.text for axis in array.axes) + "]"
 
-        notes = tuple(f"{axis.text} has {_members_text(axis)}" for axis in (mine, theirs) if axis.value is not None)
+        notes = tuple(
+            f"{axis.text} has {_members_text(axis)}"
+            for axis in (mine, theirs)
+            if axis.value is not None and not axis.positional
+        )
         self.fault(
             "axes-differ",
             span,
-            f"the axes do not meet: {shape(left)} with {shape(right)}; {mine.text} and {theirs.text} have different members",
+            f"the axes do not meet: {shape(left)} with {shape(right)}; {mine.text} and {theirs.text} differ",
             "axes are matched from the last one backwards, as in NumPy; `.T` transposes a matrix",
             notes,
         )
@@ -361,7 +381,24 @@ class Elaborator:
         if not node.items:
             return self.constant(np.zeros(0))
         items = self.arrays(node.items, context)
+        self._require_regular(items, node)
         return self.functions.stacked(items, node.span)
+
+    def _require_regular(self, items: Sequence[Arr], node: tree.ArrayLiteral) -> None:
+        """Rows of an array literal that are written out must be of one length."""
+        first = items[0].axes
+        for item, part in zip(items, node.items, strict=True):
+            if len(item.axes) != len(first) or any(
+                one.positional and two.positional and not one.same_as(two)
+                for one, two in zip(first, item.axes, strict=True)
+            ):
+                self.fault(
+                    "ragged-array",
+                    part.span,
+                    f"the items of an array must have the same shape: this one has {_shape_text(item)}, "
+                    f"the first {_shape_text(items[0])}",
+                    "make the rows equally long",
+                )
 
     def constant(self, values: np.ndarray) -> Arr:
         """An anonymous array of numbers with positional axes."""
@@ -396,14 +433,19 @@ class Elaborator:
             if len(base.axes) < 2:
                 return base
             if len(base.axes) > 2:
-                self.fault("transpose", node.span, f"`.T` transposes a matrix; this has {len(base.axes)} axes")
+                self.fault(
+                    "transpose",
+                    node.span,
+                    f"`.T` transposes a matrix; this has {len(base.axes)} axes",
+                    "build the array in the order wanted: `[x[i, j, k] for k in K, j in J, i in I]`",
+                )
             return Arr(base.body, base.axes[::-1], (*base.indices_of(1), *base.indices_of(0)), base.conditions)
         if node.name in ("dual", "slack", "reduced_cost"):
             self.fault(
                 "dual-in-model",
                 node.span,
                 f"`.{node.name}` is known after the solve only",
-                f"print it: `show ... .{node.name}`",
+                f"print it: `show {expression_text(node)}`",
             )
         guess = closest(node.name, ["T", "dual", "slack", "reduced_cost"])
         self.fault(
@@ -436,6 +478,7 @@ class Elaborator:
 
     def _indexed_let(self, symbol: LetSymbol, node: tree.Subscript, context: Context) -> Arr:
         """An entry of a named expression: an index that fails is shown where it is used, all else where it is defined."""
+        self._require_data(symbol, node.base.span, context)
         result = self.index(symbol.array, node, context)
         for entry in result.body.atoms(nodes.VariableEntry, nodes.ParameterEntry) - symbol.array.body.atoms(
             nodes.VariableEntry, nodes.ParameterEntry
@@ -497,12 +540,17 @@ class Elaborator:
                 "not-indexed", node.span, f"`{name}` is a single value and takes no index", f"write `{name}` alone"
             )
         axes = ", ".join(axis.text for axis in array.axes)
+        hint = f"write `{name}[{letters(needed)}]`"
+        if needed > len(array.axes):
+            hint += "; a set of tuples takes one position per part"
+        elif given < needed:
+            hint += "; `:` keeps a whole axis"
         self.fault(
             "wrong-index-count",
             node.span,
             f"`{name}` has {needed} index position{'s' if needed > 1 else ''} (over {axes}), but {given} "
             f"{'was' if given == 1 else 'were'} given",
-            "a set of tuples takes one position per part; `:` keeps a whole axis",
+            hint,
         )
 
     def _index_items(self, node: tree.Subscript, context: Context) -> list[Any]:
@@ -533,7 +581,8 @@ class Elaborator:
 
     def _call(self, node: tree.Call, context: Context) -> Arr:
         if node.name in REFUSED and node.name not in self.workspace.symbols:
-            self.fault("refused-function", node.name_span, f"`{node.name}` is not a function of the language", REFUSED[node.name])
+            message = f"`{node.name}` is not a function of the language"
+            self.fault("refused-function", node.name_span, message, REFUSED[node.name])
         symbol = self.workspace.symbols.get(node.name)
         if isinstance(symbol, FunctionSymbol):
             return self.functions.own(symbol, node, context)
@@ -603,6 +652,10 @@ def _members_text(axis: Axis) -> str:
     return f"the members {axis.value.preview()}" if len(axis.value) else "no members"
 
 
+def _shape_text(array: Arr) -> str:
+    return " x ".join(axis.text for axis in array.axes) if array.axes else "a single value"
+
+
 def _kind(node: tree.Expr) -> str:
     kinds = {
         tree.TupleExpr: "a tuple",
@@ -619,6 +672,8 @@ def _hint_for(node: tree.Expr) -> str | None:
         return "a dictionary gives the values of a parameter: `param NAME[SET] = {...}`"
     if isinstance(node, tree.SetLiteral | tree.SetBuilder | tree.RangeExpr):
         return "iterate over it: `for i in ...`, or declare it: `set NAME = ...`"
+    if isinstance(node, tree.TupleExpr):
+        return "a tuple is an index or a member of a set: `x[i, j]`, `(i, j) in ARC`; an array is written `[a, b]`"
     return None
 
 

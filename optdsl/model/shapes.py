@@ -41,9 +41,9 @@ class Axis:
     def text(self) -> str:
         if self.positional and self.value is not None:
             return f"{len(self.value)} entries"
-        if isinstance(self.term, nodes.NamedSet):
-            return self.term.name
-        return self.value.name if self.value is not None else "a range"
+        if self.value is not None:
+            return " * ".join(self.value.parts) or self.value.name
+        return self.term.name if isinstance(self.term, nodes.NamedSet) else "a range"
 
     def same_as(self, other: Axis) -> bool:
         """Whether an index along one axis runs over the same members along the other."""
@@ -175,6 +175,11 @@ def convert(slots: Sequence[sympy.Expr], source: Axis, target: Axis) -> tuple[sy
 def nth(axis: Axis, position: sympy.Expr) -> tuple[sympy.Expr, ...]:
     """Index expressions of the member at a 0-based position along an axis."""
     return tuple(nodes.Nth(axis.term, position, sympy.Integer(part), *axis.prefix) for part in range(axis.arity))
+
+
+def letters(count: int) -> str:
+    """`i, j, k` for an example with `count` indices."""
+    return ", ".join("ijklmnpqrst"[k] if k < 11 else f"i{k + 1}" for k in range(count))
 
 
 def merge_conditions(parts: Iterable[tuple[DomainCondition, ...]]) -> tuple[DomainCondition, ...]:
