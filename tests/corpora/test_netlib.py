@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,13 @@ def test_through_cvxpy(problem: str) -> None:
     solution = solve(problem, method="cvxpy")
     assert solution.status.word == "optimal"
     assert solution.objective == pytest.approx(PUBLISHED[problem], rel=1e-7)
+
+
+def test_files_named_on_the_command_line() -> None:
+    options = [word for name, path in files("boeing2").items() for word in ("--data", f"{name}={path}")]
+    command = [sys.executable, "-m", "optdsl", "solve", str(HERE / "models" / "netlib.opt"), "--json", *options]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    answer = json.loads(run.stdout)
+    assert answer["objective"]["value"] == pytest.approx(PUBLISHED["boeing2"], rel=1e-9)
+    assert len(answer["constraints"]["between"]["dual"]) == len(answer["constraints"]["between"]["index"]) == 19

@@ -72,6 +72,11 @@ def test_header_says_what_the_example_is(path: Path) -> None:
     header(path)
 
 
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_is_in_the_canonical_layout(path: Path) -> None:
+    assert optdsl.load(path).format() == path.read_text(encoding="utf-8"), f"run optdsl fmt {path.name}"
+
+
 def test_every_example_with_an_answer_has_a_reference() -> None:
     with_answer = {path.stem for path in FILES if header(path).status in ("optimal", "feasible")}
     assert with_answer == set(REFERENCES)
