@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -26,19 +27,30 @@ def write_files(solution: Solution, folder: Path, format: str = "csv") -> tuple[
     OptionError for an unknown format or a folder that cannot be written.
     """
     check_format(format)
+    make_folder(folder)
     writers = dict(_writers(solution, format))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         return _write_all(folder, writers)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OptionError(
-            Diagnostic(
-                "cannot-write",
-                f"cannot write into {folder}: {reason}",
-                hint="--out needs a folder that exists or can be made, and may be written to",
-            )
-        ) from None
+        raise OptionError(_cannot_write(folder, error)) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder where it is missing. Raises OptionError where files cannot be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise OptionError(_cannot_write(folder, error)) from None
+
+
+def _cannot_write(folder: Path, error: OSError) -> Diagnostic:
+    return Diagnostic(
+        "cannot-write",
+        f"cannot write into {folder}: {error.strerror or error}",
+        hint="--out needs a folder that exists or can be made, and may be written to",
+    )
 
 
 def check_format(format: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from optdsl.cli.interrupt import Interrupts
 from optdsl.cli.live import LiveLine
 from optdsl.cli.options import data_options, json_option, method_options, model_argument
 from optdsl.cli.silence import quiet_standard_output
+
+if TYPE_CHECKING:
+    from optdsl.answer.solution import Solution
 
 FOUND, NOT_FOUND = 0, 1
 
@@ -52,11 +56,12 @@ def command(
     optdsl solve plan.opt --json | jq .objective.value
     cat plan.opt | optdsl solve -
     """
-    from optdsl.answer.files import check_format
+    from optdsl.answer.files import check_format, make_folder
     from optdsl.answer.methods import check_method
 
     if out is not None:
         check_format(out_format)
+        make_folder(Path(out))
     if method is not None:
         check_method(method)
     options = read_options(method_options)
@@ -82,8 +87,14 @@ def command(
             options=options,
             controls=controls,
         )
-    from optdsl.answer.layout import page_of
+    written = solution.save(Path(out), out_format) if out is not None else ()
+    _print(solution, as_json=as_json, quiet=quiet)
+    if written and not quiet:
+        write_error(f"\n{len(written)} files written to {out}")
+    return FOUND if solution.status.acceptable else NOT_FOUND
 
+
+def _print(solution: Solution, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         write_json(solution.to_json())
     elif quiet:
@@ -91,11 +102,7 @@ def command(
 
         write_out(solution_line(solution))
     else:
+        from optdsl.answer.layout import page_of
         from optdsl.answer.terminal import solution_text
 
         write_out(solution_text(solution, page_of(sys.stdout)))
-    if out is not None:
-        written = solution.save(Path(out), out_format)
-        if not quiet:
-            write_error(f"\n{len(written)} files written to {out}")
-    return FOUND if solution.status.acceptable else NOT_FOUND
