@@ -37,15 +37,15 @@ def class_of(analysis: Analysis) -> ProblemClass:
     return ProblemClass(analysis.type, analysis.convexity, analysis.smoothness)
 
 
-def verdict_of(analysis: Analysis, route: Route | None) -> Verdict:
-    """The verdict of `check`; `route` is how `solve` would go about it, None where it refuses."""
+def verdict_of(analysis: Analysis, route: Route | None, *refusals: Diagnostic) -> Verdict:
+    """The verdict of `check`; `route` is how `solve` would go about it, None where it refuses, also for `refusals`."""
     return Verdict(
         model=analysis.model.name,
         problem_class=class_of(analysis),
         size=Size(**analysis.size),
         statements=tuple(_statement(fact) for fact in analysis.statements),
         route=route,
-        refusal=tuple(_remark(diagnostic) for diagnostic in analysis.refusal),
+        refusal=tuple(_remark(diagnostic) for diagnostic in (*analysis.refusal, *refusals)),
         warnings=analysis.model.warnings,
     )
 

@@ -37,7 +37,7 @@ def program_text(program: Program) -> str:
     """The program as text: its size, then the first columns, rows and entries."""
     rows, columns = program.matrix.shape
     blocks = [
-        f"minimize over {columns:,} columns, subject to {rows:,} rows with {program.matrix.nnz:,} entries"
+        f"minimize over columns: {columns:,}, subject to rows: {rows:,}, with entries: {program.matrix.nnz:,}"
         + (f"; constant {number_text(program.constant)}" if program.constant else ""),
         _table(
             "columns",

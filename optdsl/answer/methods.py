@@ -70,16 +70,19 @@ def check_method(name: str, span: Span | None = None, source: Source | None = No
     if name in have or name == AUTOMATIC:
         return
     if name in LATER:
-        raise OptionError(
-            Diagnostic(
-                "method-not-available",
-                f"the method {name} ({LATER[name]}) arrives with the built-in engine and is not in this version",
-                span,
-                f"leave the method out, or use one of {', '.join(have)}; `optdsl methods` says what each takes",
-                source,
-            )
-        )
+        raise OptionError(later_method(name, span, source))
     raise OptionError(unknown_method(name, span, source))
+
+
+def later_method(name: str, span: Span | None = None, source: Source | None = None) -> Diagnostic:
+    """What is said about a method that the language has and this version has not."""
+    return Diagnostic(
+        "method-not-available",
+        f"the method {name} ({LATER[name]}) arrives with the built-in engine and is not in this version",
+        span,
+        f"leave the method out, or use one of {', '.join(available())}; `optdsl methods` says what each takes",
+        source,
+    )
 
 
 def unknown_method(name: str, span: Span | None = None, source: Source | None = None) -> Diagnostic:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from optdsl.answer.assemble import solution_of, verdict_of
 from optdsl.answer.explain import check_stage, program_text
-from optdsl.answer.methods import AUTOMATIC, LATER, check_method, check_options
+from optdsl.answer.methods import AUTOMATIC, LATER, check_method, check_options, later_method
 from optdsl.answer.solution import Route, Solution, Times
 from optdsl.answer.verdict import Verdict
 from optdsl.classify import Analysis, analyze
@@ -261,7 +261,9 @@ def check_tree(
 
 def _verdict(model: Model, analysis: Analysis) -> Verdict:
     asked = asked_for(model, None, None, later_too=True)
-    if analysis.refusal or asked.method in LATER:
+    if asked.method in LATER:
+        return verdict_of(analysis, None, later_method(asked.method, asked.span, asked.source))
+    if analysis.refusal:
         return verdict_of(analysis, None)
     with pointing(asked):
         return verdict_of(analysis, route_of(choose_for(analysis.type, asked.method, asked.solver)))

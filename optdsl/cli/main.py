@@ -128,8 +128,17 @@ def _command_line(error: click.ClickException) -> Diagnostic:
         if error.possibilities:
             hint = f"did you mean {error.possibilities[0]}?"
     elif isinstance(error, click.MissingParameter):
-        message = f"{path} needs {error.param.human_readable_name if error.param else 'another argument'}"
+        message = f"{path} needs {_name_of(error.param)}"
     return Diagnostic("command-line", message[:1].lower() + message[1:], hint=hint)
+
+
+def _name_of(parameter: click.Parameter | None) -> str:
+    """`MODEL` for an argument, `--after STAGE` for an option."""
+    if parameter is None:
+        return "another argument"
+    if isinstance(parameter, click.Option):
+        return f"{parameter.opts[-1]} {parameter.metavar or ''}".rstrip()
+    return parameter.human_readable_name
 
 
 def _fault(error: Exception, arguments: Sequence[str], as_json: bool) -> int:

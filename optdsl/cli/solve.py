@@ -73,7 +73,7 @@ def command(
     with quiet_standard_output(), Interrupts(quiet=as_json) as interrupts, LiveLine(sys.stderr, quiet) as line:
 
         def watch(stage: str) -> None:
-            interrupts.running = stage == "solving"
+            interrupts.running = stage in ("solving", "checking")
             line.stage(stage)
 
         controls = Controls(time_limit=time_limit, progress=line.progress, stop=interrupts.stop, watch=watch)
