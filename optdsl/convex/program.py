@@ -28,6 +28,37 @@ class Squares:
 
 
 @dataclass(frozen=True, slots=True)
+class AffineRows:
+    """matrix @ x + offset: matrix (L, n) CSR, offset (L,)."""
+
+    matrix: sp.csr_array
+    offset: np.ndarray
+
+
+class ConeKind(enum.Enum):
+    """The convex cones; each value is the condition on one lane's parts."""
+
+    NORM = "sqrt(u1^2 + ... + uk^2) <= t, parts (t, u1, ..., uk)"
+    SQUARE = "u^2 <= v w, v >= 0, w >= 0, parts (u, v, w)"
+    EXPONENTIAL = "y exp(x / y) <= z, y > 0 (and the closure), parts (x, y, z)"
+    POWER = "|z| <= x^a y^(1 - a), x >= 0, y >= 0, parts (x, y, z), 0 < a < 1"
+    SEMIDEFINITE = "the symmetric d x d matrix is positive semidefinite, one part of d d rows per matrix, row by row"
+
+
+@dataclass(frozen=True, slots=True)
+class Cone:
+    """L cones of one kind: lane k of every part belongs together.
+
+    `exponent` (L,) is the POWER cones' a; `size` the SEMIDEFINITE matrices' d (their one part has L d d rows).
+    """
+
+    kind: ConeKind
+    parts: tuple[AffineRows, ...]
+    exponent: np.ndarray | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """Arrays of one linear or convex quadratic problem with n variables and m rows; always minimized.
 
@@ -47,6 +78,7 @@ class Program:
     hessian: sp.csc_array | None = None
     squares: Squares | None = None
     start: np.ndarray | None = None
+    cones: tuple[Cone, ...] = ()
 
     @property
     def quadratic(self) -> bool:
@@ -103,6 +135,9 @@ class RawAnswer:
     seconds: float = 0.0
     message: str = ""
     trace: Trace = field(default_factory=Trace)
+    cone_duals: tuple[tuple[np.ndarray, ...], ...] = ()
+    """For each cone the multipliers of its parts (one array each), in the dual cone: the Lagrangian is the objective
+    minus their products with the parts. Empty where the solver gives none."""
 
 
 class ConflictPart(enum.Enum):

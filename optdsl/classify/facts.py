@@ -1,0 +1,300 @@
+"""Facts about every part of a template over all its lanes at once: interval, curvature, smoothness.
+
+One composition rule serves every function (Boyd and Vandenberghe, 2004, section 3.2.4; Grant, Boyd and Ye, 2006): a
+convex function of arguments is convex when each argument is affine, or convex where the function does not decrease in
+it, or concave where it does not increase. What a function does is told by its row of the table of atoms.
+
+Curvature is a number per lane: 1 convex, -1 concave, 0 affine, nan unknown. Intervals are sound: ends of sums and
+products are moved outward by a few units in the last place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import sympy
+
+from optdsl.atoms import ARRAYWISE, ELEMENTWISE, REDUCTIONS, Interval, Smoothness, interior
+from optdsl.model.model import Model
+from optdsl.terms import nodes
+from optdsl.terms.evaluate import Lanes
+from optdsl.terms.fold import Fold
+from optdsl.terms.frame import Extension, Frame
+from optdsl.terms.nodes import has_variables
+
+SMOOTH = int(Smoothness.SMOOTH)
+MARGIN = 4 * np.finfo(float).eps
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Fact:
+    """What is known of an expression; arrays broadcast over the frame's lanes.
+
+    lo, hi: its values lie between. curvature: 1, -1, 0 or nan. smooth: a number of `Smoothness`. `reason` says in a
+    few words by which rule the curvature was found, or why none was.
+    """
+
+    lo: np.ndarray
+    hi: np.ndarray
+    curvature: np.ndarray
+    smooth: np.ndarray
+    reason: str = ""
+
+    @property
+    def interval(self) -> Interval:
+        return Interval(self.lo, self.hi)
+
+    @property
+    def convex(self) -> np.ndarray:
+        """Where it is convex (affine counts)."""
+        return self.curvature >= 0
+
+    @property
+    def concave(self) -> np.ndarray:
+        """Where it is concave (affine counts)."""
+        return self.curvature <= 0
+
+    @property
+    def affine(self) -> np.ndarray:
+        return self.curvature == 0
+
+
+@dataclass(eq=False)
+class Facts:
+    """Finds facts. `lower` and `upper` (n,) bound the model's columns on the domain D."""
+
+    lanes: Lanes
+    lower: np.ndarray
+    upper: np.ndarray
+    _memo: dict[tuple[int, sympy.Basic], tuple[Frame, Fact]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(model: Model) -> Facts:
+        """Facts on the declared bounds."""
+        variables = list(model.variables.values())
+        lower = np.concatenate([v.lower for v in variables]) if variables else np.zeros(0)
+        upper = np.concatenate([v.upper for v in variables]) if variables else np.zeros(0)
+        return Facts(model.lanes, lower, upper)
+
+    def find(self, expression: sympy.Basic, frame: Frame) -> Fact:
+        """The facts of an expression over a frame."""
+        key = (id(frame), expression)
+        if key not in self._memo:
+            self._memo[key] = (frame, self._find(expression, frame))
+        return self._memo[key][1]
+
+    def _find(self, expression: sympy.Basic, frame: Frame) -> Fact:
+        if not has_variables(expression):
+            value = np.asarray(self.lanes.numbers(expression, frame), dtype=float)
+            return Fact(value, value, np.zeros(value.shape), np.full(value.shape, SMOOTH), "constant")
+        rule = _RULES.get(type(expression))
+        if rule is None:
+            return _unknown(frame, f"{type(expression).__name__} of variables")
+        return rule(self, expression, frame)
+
+    # ------------------------------------------------------------------------------------------- leaves and sums
+
+    def _entry(self, node: nodes.VariableEntry, frame: Frame) -> Fact:
+        columns = self.lanes.columns(node, frame)
+        shape = columns.shape
+        return Fact(self.lower[columns], self.upper[columns], np.zeros(shape), np.full(shape, SMOOTH), "variable")
+
+    def _add(self, node: sympy.Add, frame: Frame) -> Fact:
+        parts = [self.find(p, frame) for p in node.args]
+        lo, hi = parts[0].lo, parts[0].hi
+        for part in parts[1:]:
+            lo, hi = _outward(lo + part.lo, hi + part.hi)
+        curvature = _sum_curvature([p.curvature for p in parts])
+        return Fact(lo, hi, curvature, _roughest(parts), "a sum of terms of one curvature")
+
+    def _mul(self, node: sympy.Mul, frame: Frame) -> Fact:
+        moving = [f for f in node.args if has_variables(f)]
+        factor = np.ones((1,) * len(frame.shape))
+        for part in node.args:
+            if part not in moving:
+                factor = factor * self.lanes.numbers(part, frame)
+        facts = [self.find(f, frame) for f in moving]
+        lo, hi = facts[0].lo, facts[0].hi
+        for fact in facts[1:]:
+            lo, hi = _times(lo, hi, fact.lo, fact.hi)
+        lo, hi = _scaled(lo, hi, factor)
+        if len(facts) == 1:
+            curvature = np.where(factor == 0, 0.0, np.sign(factor) * facts[0].curvature)
+            return Fact(lo, hi, curvature, facts[0].smooth + 0 * np.sign(factor).astype(int), "a multiple by data")
+        curvature = np.where(factor == 0, 0.0, np.full(np.broadcast_shapes(lo.shape, factor.shape), np.nan))
+        return Fact(lo, hi, curvature, _roughest(facts), "a product of two expressions with variables; neither is constant")
+
+    def _pow(self, node: sympy.Pow, frame: Frame) -> Fact:
+        return self._composed(ELEMENTWISE["pow"], [node.base, node.exp], frame)
+
+    def _apply(self, node: nodes.Apply, frame: Frame) -> Fact:
+        return self._composed(ELEMENTWISE[node.name], list(node.slots), frame)
+
+    # ------------------------------------------------------------------------------------- the composition rule
+
+    def _composed(self, row, arguments: Sequence[sympy.Basic], frame: Frame) -> Fact:  # type: ignore[no-untyped-def]
+        facts = [self.find(a, frame) for a in arguments]
+        boxes = [f.interval for f in facts]
+        if row.domain.restrict is not None:
+            boxes = list(row.domain.restrict(*boxes))
+        with np.errstate(all="ignore"):
+            box = row.range(*boxes)
+            own = row.curvature(*boxes)
+            slopes = row.slope(*boxes)
+            smooth = row.smoothness(*[interior(b) if f.affine.all() else b for b, f in zip(boxes, facts, strict=True)])
+        moving = [k for k, a in enumerate(arguments) if has_variables(a)]
+        curvature = compose(own, [slopes[k] for k in moving], [facts[k].curvature for k in moving])
+        smooth = np.minimum(smooth, _roughest([facts[k] for k in moving]))
+        return Fact(box.lo, box.hi, curvature, smooth, f"`{row.name}`")
+
+    def _reduce(self, node: nodes.Reduce, frame: Frame) -> Fact:
+        row = REDUCTIONS[node.name]
+        extension = self.lanes.extend(frame, node.over)
+        fact = self.find(node.body, extension.child)
+        extra = [self.lanes.numbers(e, frame).reshape(-1)[0] for e in node.extra]
+        fold = Fold(extension, [fact.lo, fact.hi, fact.curvature, fact.smooth])
+        box = Interval(fold.members(fact.lo), fold.members(fact.hi))
+        points = [Interval(np.asarray(e, dtype=float), np.asarray(e, dtype=float)) for e in extra]
+        with np.errstate(all="ignore"):
+            found = row.range(box, fold.groups, *points)
+            own = row.curvature(box, fold.groups, *points)
+            slope = row.slope(box, fold.groups, *points)[0]
+            smooth = row.smoothness(box, fold.groups, *points)
+        inner = fold.members(fact.curvature)
+        convex = fold.groups.all(_kept_convex(slope, inner))
+        concave = fold.groups.all(_kept_concave(slope, inner))
+        curvature = _curvature((own >= 0) & convex, (own <= 0) & concave)
+        smooth = np.minimum(smooth, np.minimum(fold.groups.min(fold.members(fact.smooth).astype(float)), SMOOTH).astype(int))
+        return Fact(
+            fold.result(_spread_to(found.lo, fold)), fold.result(_spread_to(found.hi, fold)),
+            fold.result(_spread_to(curvature, fold)), fold.result(_spread_to(smooth, fold)), f"`{node.name}`",
+        )
+
+    def _array_call(self, node: nodes.ArrayCall, frame: Frame) -> Fact:
+        row = ARRAYWISE.get(node.name)
+        if row is None or node.positions or len(frame.shape):
+            return _unknown(frame, f"`{node.name}` of variables")
+        facts = [self._block(argument, frame) for argument in node.arguments]
+        boxes = [f.interval for f in facts]
+        with np.errstate(all="ignore"):
+            box, own = row.range(*boxes), row.curvature(*boxes)
+            slopes, smooth = row.slope(*boxes), row.smoothness(*boxes)
+        moving = [k for k, a in enumerate(node.arguments) if has_variables(a)]
+        convex = all(bool(_kept_convex(slopes[k], facts[k].curvature).all()) for k in moving)
+        concave = all(bool(_kept_concave(slopes[k], facts[k].curvature).all()) for k in moving)
+        curvature = _curvature((own >= 0) & convex, (own <= 0) & concave)
+        smooth = np.minimum(smooth, min(int(np.min(facts[k].smooth)) for k in moving))
+        return Fact(np.asarray(box.lo), np.asarray(box.hi), np.asarray(curvature), np.asarray(smooth), f"`{node.name}`")
+
+    def _block(self, argument: sympy.Basic, frame: Frame) -> Fact:
+        if not isinstance(argument, nodes.Block):
+            fact = self.find(argument, frame)
+            return Fact(*(np.asarray(v.reshape(-1)[0]) for v in (fact.lo, fact.hi, fact.curvature, fact.smooth)))
+        child = self.lanes.extend(frame, nodes.over(argument.axes)).child
+        fact = self.find(argument.body, child)
+        return Fact(*(np.broadcast_to(v, child.shape) for v in (fact.lo, fact.hi, fact.curvature, fact.smooth)))
+
+    # ----------------------------------------------------------------------------------------------- branches
+
+    def _choose(self, node: nodes.Choose, frame: Frame) -> Fact:
+        condition, then, otherwise = node.args
+        holds = self.lanes.condition(condition, frame)
+        return self._branches([(holds, then), (~holds, otherwise)], frame)
+
+    def _pick(self, node: nodes.Pick, frame: Frame) -> Fact:
+        position = self.lanes.numbers(node.args[0], frame)
+        return self._branches([(position == k, b) for k, b in enumerate(node.args[1:])], frame)
+
+    def _branches(self, branches: Sequence[tuple[np.ndarray, sympy.Basic]], frame: Frame) -> Fact:
+        for mask, branch in branches:
+            if mask.all():
+                return self.find(branch, frame)
+        whole = [np.zeros(frame.shape) for _ in range(4)]
+        for mask, branch in branches:
+            if mask.any():
+                extension: Extension = self.lanes.filtered(frame, mask)
+                fact = self.find(branch, extension.child)
+                for target, value in zip(whole, (fact.lo, fact.hi, fact.curvature, fact.smooth), strict=True):
+                    extension.scatter(target, value)
+        return Fact(whole[0], whole[1], whole[2], whole[3].astype(int), "the branch taken at each index")
+
+
+def compose(own: np.ndarray, slopes: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> np.ndarray:
+    """The curvature of a function with curvature `own` and these slopes, of arguments with these curvatures."""
+    convex, concave = own >= 0, own <= 0
+    for slope, curvature in zip(slopes, inner, strict=True):
+        convex = convex & _kept_convex(slope, curvature)
+        concave = concave & _kept_concave(slope, curvature)
+    return _curvature(convex, concave)
+
+
+def _kept_convex(slope: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Where an argument keeps an outer convex function convex."""
+    return (inner == 0) | ((slope >= 0) & (inner >= 0)) | ((slope <= 0) & (inner <= 0))
+
+
+def _kept_concave(slope: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    return (inner == 0) | ((slope >= 0) & (inner <= 0)) | ((slope <= 0) & (inner >= 0))
+
+
+def _curvature(convex: np.ndarray, concave: np.ndarray) -> np.ndarray:
+    return np.where(convex & concave, 0.0, np.where(convex, 1.0, np.where(concave, -1.0, np.nan)))
+
+
+def _sum_curvature(parts: Sequence[np.ndarray]) -> np.ndarray:
+    convex, concave = parts[0] >= 0, parts[0] <= 0
+    for part in parts[1:]:
+        convex, concave = convex & (part >= 0), concave & (part <= 0)
+    return _curvature(convex, concave)
+
+
+def _roughest(facts: Sequence[Fact]) -> np.ndarray:
+    smooth = facts[0].smooth
+    for fact in facts[1:]:
+        smooth = np.minimum(smooth, fact.smooth)
+    return smooth
+
+
+def _outward(lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    with np.errstate(invalid="ignore"):
+        low, high = lo - MARGIN * np.abs(lo), hi + MARGIN * np.abs(hi)
+    return np.where(np.isfinite(lo), low, -np.inf), np.where(np.isfinite(hi), high, np.inf)
+
+
+def _times(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[a, b] x [c, d], with 0 x inf = 0 (an end that is reached times one that is not)."""
+    with np.errstate(invalid="ignore"):
+        corners = [np.nan_to_num(x * y, nan=0.0, posinf=np.inf, neginf=-np.inf) for x in (a, b) for y in (c, d)]
+    lo, hi = corners[0], corners[0]
+    for corner in corners[1:]:
+        lo, hi = np.minimum(lo, corner), np.maximum(hi, corner)
+    return _outward(lo, hi)
+
+
+def _scaled(lo: np.ndarray, hi: np.ndarray, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return _times(lo, hi, factor, factor)
+
+
+def _spread_to(value: np.ndarray, fold: Fold) -> np.ndarray:
+    return np.broadcast_to(value, np.shape(fold.groups.count) if np.ndim(value) == 0 else np.shape(value))
+
+
+def _unknown(frame: Frame, reason: str) -> Fact:
+    shape = (1,) * len(frame.shape)
+    return Fact(np.full(shape, -np.inf), np.full(shape, np.inf), np.full(shape, np.nan), np.full(shape, 0), reason)
+
+
+Rule = Callable[..., Fact]
+_RULES: dict[type, Rule] = {
+    nodes.VariableEntry: Facts._entry,
+    sympy.Add: Facts._add,
+    sympy.Mul: Facts._mul,
+    sympy.Pow: Facts._pow,
+    nodes.Apply: Facts._apply,
+    nodes.Reduce: Facts._reduce,
+    nodes.ArrayCall: Facts._array_call,
+    nodes.Choose: Facts._choose,
+    nodes.Pick: Facts._pick,
+}
