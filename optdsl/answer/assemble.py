@@ -185,7 +185,7 @@ def _member(lowered: Lowered, part: NamedPart) -> ConflictMember:
         )
     variable, entry = _entry(model, part.position)
     index = _labels(variable.axes, entry)
-    name = f"{variable.name}[{', '.join(label_text(label) for label in index)}]" if index else variable.name
+    name = _indexed(variable.name, index)
     text = None
     if part.side is not None:
         bound = (lowered.program.lower if part.side == "lower" else lowered.program.upper)[part.position]
@@ -210,3 +210,27 @@ def _entry(model: Model, column: int) -> tuple[Variable, int]:
 def _labels(axes: tuple[SetValue, ...], position: int) -> tuple[int | str, ...]:
     positions = np.unravel_index(position, tuple(len(axis) for axis in axes)) if axes else ()
     return tuple(label for axis, k in zip(axes, positions, strict=True) for label in axis.member(int(k)))
+
+
+def _indexed(name: str, index: tuple[int | str, ...]) -> str:
+    return f"{name}[{', '.join(label_text(label) for label in index)}]" if index else name
+
+
+# ------------------------------------------------------------------------------------------- columns and rows
+
+
+def column_name(lowered: Lowered, column: int) -> str:
+    """What a column of the program is: `buy["bread"]`, or an auxiliary variable."""
+    if column >= lowered.analysis.model.columns:
+        return "(auxiliary)"
+    variable, entry = _entry(lowered.analysis.model, column)
+    return _indexed(variable.name, _labels(variable.axes, entry))
+
+
+def row_name(lowered: Lowered, row: int) -> str:
+    """What a row of the program is: `nutrition["fat"]`, or one that holds auxiliary variables."""
+    for block, first in zip(lowered.analysis.blocks, lowered.rows, strict=True):
+        if first <= row < first + len(block.lower):
+            constraint = lowered.analysis.model.constraints[block.constraint]
+            return _indexed(constraint.name, _labels(constraint.axes, row - first))
+    return "(auxiliary)"

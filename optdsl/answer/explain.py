@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from optdsl.answer.layout import beside, left, right
+from optdsl.answer.assemble import column_name, row_name
+from optdsl.answer.layout import beside, left, right, shortened
 from optdsl.answer.numbers import number_text
-from optdsl.convex.program import Program
+from optdsl.convex.lower import Lowered
 from optdsl.errors import Diagnostic, OptionError, closest
 
 STAGES: Mapping[str, str] = {
@@ -33,8 +34,9 @@ def check_stage(stage: str) -> None:
     raise OptionError(Diagnostic("unknown-stage", f"there is no stage {stage}", hint=hint))
 
 
-def program_text(program: Program) -> str:
+def program_text(lowered: Lowered) -> str:
     """The program as text: its size, then the first columns, rows and entries."""
+    program = lowered.program
     rows, columns = program.matrix.shape
     blocks = [
         f"minimize over columns: {columns:,}, subject to rows: {rows:,}, with entries: {program.matrix.nnz:,}"
@@ -44,6 +46,7 @@ def program_text(program: Program) -> str:
             columns,
             {
                 "column": [str(k) for k in range(min(columns, LISTED))],
+                "name": [shortened(column_name(lowered, k)) for k in range(min(columns, LISTED))],
                 "cost": _numbers(program.cost),
                 "lower": _numbers(program.lower),
                 "upper": _numbers(program.upper),
@@ -55,6 +58,7 @@ def program_text(program: Program) -> str:
             rows,
             {
                 "row": [str(k) for k in range(min(rows, LISTED))],
+                "name": [shortened(row_name(lowered, k)) for k in range(min(rows, LISTED))],
                 "lower": _numbers(program.row_lower),
                 "upper": _numbers(program.row_upper),
             },
@@ -90,7 +94,7 @@ def _entries(title: str, matrix: object) -> str:
 def _table(title: str, count: int, columns: Mapping[str, list[str]]) -> str:
     if not count:
         return f"{title}: none"
-    padded = [(left if name == "kind" else right)([name, *texts]) for name, texts in columns.items()]
+    padded = [(left if name in ("name", "kind") else right)([name, *texts]) for name, texts in columns.items()]
     lines = [title, *("  " + line for line in beside(padded))]
     if count > LISTED:
         lines.append(f"  ... {count - LISTED:,} more")

@@ -290,4 +290,4 @@ def explain_text(
     if stage == "class":
         return str(_verdict(model, analysis))
     _refuse(model, analysis)
-    return program_text(lower(analysis).program)
+    return program_text(lower(analysis))
