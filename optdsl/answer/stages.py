@@ -261,7 +261,7 @@ def check_tree(
 
 def _verdict(model: Model, analysis: Analysis) -> Verdict:
     asked = asked_for(model, None, None, later_too=True)
-    if asked.method in LATER:
+    if asked.method is not None and asked.method in LATER:
         return verdict_of(analysis, None, later_method(asked.method, asked.span, asked.source))
     if analysis.refusal:
         return verdict_of(analysis, None)
