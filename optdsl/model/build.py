@@ -298,8 +298,11 @@ class _Builder:
         return Origin(declaration.name, declaration.name_span, self.source)
 
     def _words(self, declaration: Any) -> Any:
+        return self._in_words(declaration.name_span, f"`{declaration.name}`")
+
+    def _in_words(self, span: Span, statement: str) -> Any:
         marks = Marks(self.workspace.marker.spans, self.workspace.marker.names)
-        return in_words(self.source, marks, declaration.name_span, f"`{declaration.name}`")
+        return in_words(self.source, marks, span, statement)
 
     def _declare_set(self, declaration: tree.SetDecl) -> None:
         name = declaration.name
@@ -354,8 +357,8 @@ class _Builder:
                 "read the pairs as one set of tuples first",
             )
         assert declaration.value is not None
-        rows = self.elaborator.domains.rows(declaration.value, domain.context, domain.over, domain.fresh)
-        if rows.arity <= len(domain.fresh):
+        rows = self.elaborator.domains.rows(declaration.value, domain.context, domain.over, domain.slots)
+        if rows.arity <= len(domain.slots):
             rows = SetValue(name, (*rows.columns, rows.columns[0]))
         return Family(name, values, SetValue(name, rows.columns))
 
@@ -460,8 +463,12 @@ class _Builder:
             if isinstance(statement, tree.Objective):
                 if not self._sound(statement.value):
                     return None, None
-                return self._attempt(lambda s=statement: self.statements.objective(s)) or (None, None)
+                return self._attempt(lambda s=statement: self._worded_objective(s)) or (None, None)
         return None, None
+
+    def _worded_objective(self, statement: tree.Objective) -> Any:
+        with self._in_words(statement.value.span, f"the objective `{statement.name or 'objective'}`"):
+            return self.statements.objective(statement)
 
     def _constraints(self, names: Mapping[int, str]) -> tuple[Any, ...]:
         found = []
@@ -474,23 +481,31 @@ class _Builder:
         return tuple(c for c in found if c is not None)
 
     def _constraint(self, constraint: tree.Constraint, name: str) -> Any:
-        marks = Marks(self.workspace.marker.spans, self.workspace.marker.names)
-        with in_words(self.source, marks, constraint.span, f"constraint `{name}`"):
+        with self._in_words(constraint.span, f"constraint `{name}`"):
             return self.statements.constraint(constraint, name)
 
     def _shown(self) -> tuple[Shown, ...] | None:
         items = [item for s in self.file.statements if isinstance(s, tree.Show) for item in s.items]
         if not any(isinstance(s, tree.Show) for s in self.file.statements):
             return None
-        shown = [self._attempt(lambda i=item: self.statements.shown(i)) for item in items if self._sound(item)]
+        shown = [self._attempt(lambda i=item: self._shown_item(i)) for item in items if self._sound(item)]
         return tuple(s for s in shown if s is not None)
+
+    def _shown_item(self, item: tree.Expr) -> Shown:
+        with self._in_words(item.span, "`show`"):
+            return self.statements.shown(item)
 
     def _method(self) -> MethodChoice | None:
         chosen = [s for s in self.file.statements if isinstance(s, tree.Solve)]
         if not chosen:
             return None
         if len(chosen) > 1:
-            self._report("second-solve", chosen[1].span, "a model names one method, and this is the second")
+            self._report(
+                "second-solve",
+                chosen[1].span,
+                "a model names one method, and this is the second",
+                f"keep this or the one on line {chosen[0].span.line}",
+            )
         statement = chosen[0]
         options = self._attempt(lambda: option_values(self.elaborator, statement.options)) or {}
         return MethodChoice(statement.method, options, statement.method_span)

@@ -181,7 +181,7 @@ class Domains:
         return Axis(nodes.NamedSet(symbol.name), family.tuples.arity - family.index_width, value, slots)
 
     def _family_member(self, family: Family, slots: tuple[sympy.Expr, ...]) -> SetValue:
-        start, count = self.workspace.lanes.group(family, slots, Frame())
+        start, count = self.workspace.lanes.group(nodes.NamedSet(family.name), family, slots, Frame())
         order = family.tuples.join(tuple(range(family.index_width))).order
         chosen = order[int(start) : int(start) + int(count)]
         columns = family.tuples.columns[family.index_width :]

@@ -90,7 +90,7 @@ class Functions:
                     "unknown-keyword",
                     keyword.span,
                     f"`{node.name}` takes no option `{keyword.name}`",
-                    "only reductions take `over = SET`" if keyword.name == "over" else None,
+                    "did you mean `over = SET`?" if allowed else f"write `{self._usage(node.name)}`",
                 )
 
     def _count(self, node: tree.Call, given: int, least: int, most: int | None) -> None:
@@ -101,7 +101,18 @@ class Functions:
                 node.span,
                 f"`{node.name}` takes {wanted} argument{'' if wanted == '1' else 's'}, but {given} "
                 f"{'was' if given == 1 else 'were'} given",
+                f"write `{self._usage(node.name)}`",
             )
+
+    def _usage(self, name: str) -> str:
+        """A call of a function as it is meant: `huber(x, m)`."""
+        symbol = self.workspace.symbols.get(name)
+        if isinstance(symbol, FunctionSymbol):
+            return f"{name}({', '.join(symbol.declaration.parameters or ())})"
+        if name in SET_FUNCTIONS:
+            return f"{name}(S)" if name in ("size", "first", "last") else f"{name}(i, S)"
+        row = ELEMENTWISE.get(SAME_AS.get(name, name)) or REDUCTIONS.get(name) or ARRAYS.get(name)
+        return f"{name}({', '.join(row.parameters) if row is not None else 'x'})"
 
     # ---------------------------------------------------------------------------------------------- elementwise
 
@@ -128,6 +139,9 @@ class Functions:
                     "argument-must-be-data",
                     node.args[k].span,
                     f"`{name}` of `{node.name}` must be data, not an expression of variables",
+                    f"`{self._usage(node.name)}` takes variables in its other arguments only"
+                    if len(node.args) > 1
+                    else "write a number or a parameter here",
                 )
 
     def _call_square(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
@@ -156,7 +170,12 @@ class Functions:
             )
         assert node.domain is not None
         if not node.args:
-            self.fault("wrong-argument-count", node.span, f"`{node.name}` needs an expression before `for`")
+            self.fault(
+                "wrong-argument-count",
+                node.span,
+                f"`{node.name}` needs an expression before `for`",
+                f"write `{node.name}(x[i] for i in I)`",
+            )
         domain = self.elaborator.domains.open(node.domain, context)
         inner = domain.context
         if node.name in ("any", "all"):
@@ -177,7 +196,14 @@ class Functions:
         needed = len(row.parameters) - 1
         if len(arguments) != needed:
             wanted = ", ".join(row.parameters)
-            self.fault("wrong-argument-count", node.span, f"`{node.name}` takes {needed + 1} arguments: {wanted}")
+            given = len(arguments) + 1
+            self.fault(
+                "wrong-argument-count",
+                node.span,
+                f"`{node.name}` takes {needed + 1} argument{'s' if needed else ''}, but {given} "
+                f"{'was' if given == 1 else 'were'} given",
+                f"write `{node.name}({wanted})` or `{node.name}({wanted} for i in I)`",
+            )
         extra = []
         for k, argument in enumerate(arguments):
             if nodes.has_variables(argument.body) or argument.axes or not context.bound.isdisjoint(argument.body.atoms(Index)):
@@ -185,6 +211,7 @@ class Functions:
                     "argument-must-be-data",
                     node.args[k + 1].span,
                     f"`{row.parameters[k + 1]}` of `{node.name}` must be a single number",
+                    "write a number or a parameter without index here",
                 )
             extra.append(argument.body)
         return extra
@@ -192,7 +219,12 @@ class Functions:
     def reduction(self, node: tree.Call, arguments: list[Arr], context: Context) -> Arr:
         """`sum(X)`, `sum(X, over = J)`."""
         if not arguments:
-            self.fault("wrong-argument-count", node.span, f"`{node.name}` needs an array")
+            self.fault(
+                "wrong-argument-count",
+                node.span,
+                f"`{node.name}` needs an array or an iteration",
+                f"write `{node.name}(x)` or `{node.name}(x[i] for i in I)`",
+            )
         if isinstance(node.args[0], tree.Compare) and node.name in ("any", "all"):
             pass
         array, extra = arguments[0], self._extra(node, arguments[1:], context)
@@ -213,7 +245,9 @@ class Functions:
             "number-not-array",
             node.span,
             f"`{node.name}` reduces an array, but this is a single value",
-            f"iterate over a set: `{node.name}(... for i in I)`",
+            f"iterate over a set: `{node.name}({', '.join(['...', *REDUCTIONS[node.name].parameters[1:]])} for i in I)`"
+            if node.name in REDUCTIONS
+            else "give it an array: `[... for i in I]`",
         )
 
     def _fold_axis(self, name: str, array: Arr, axis: int, extra: Sequence[sympy.Expr]) -> Arr:
@@ -238,7 +272,13 @@ class Functions:
                 f"{len(matching)} axes of this array run over `{wanted.text}`: {has}",
                 "iterate: `sum(X[i, j] for j in J)`",
             )
-        self.fault("no-such-axis", over.span, f"no axis of this array runs over `{wanted.text}`: it has {has}")
+        options = " or ".join(f"`over = {axis.text}`" for axis in array.axes if not axis.positional)
+        self.fault(
+            "no-such-axis",
+            over.span,
+            f"no axis of this array runs over `{wanted.text}`: it has {has}",
+            f"write {options}" if options else "leave `over` out: this array has no axis over a set",
+        )
         raise AssertionError
 
     def _call_softmax(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
@@ -291,15 +331,15 @@ class Functions:
         return Arr(reduced.body, axes, indices, reduced.conditions)
 
     def _call_dot(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
-        for argument, part in zip(a, node.args, strict=True):
+        for k, argument in enumerate(a):
             if len(argument.axes) != 1:
-                self.fault("needs-vector", part.span, "`dot` takes two vectors")
+                self._needs_vector(argument, node, k)
         return self.contract(a[0], 0, a[1], 0, node.span)
 
     def _call_outer(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
-        for argument, part in zip(a, node.args, strict=True):
+        for k, argument in enumerate(a):
             if len(argument.axes) != 1:
-                self.fault("needs-vector", part.span, "`outer` takes two vectors")
+                self._needs_vector(argument, node, k)
         left, right = a
         renamed = {i: self.marker.fresh(self.marker.names.get(i)) for i in right.indices}
         body, conditions = shapes.replace_in(self.marker, right, renamed)
@@ -313,7 +353,7 @@ class Functions:
     def _call_quad_form(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
         vector, matrix = a
         if len(vector.axes) != 1:
-            self.fault("needs-vector", node.args[0].span, "the first argument of `quad_form` is a vector")
+            self._needs_vector(vector, node, 0)
         self.require_symmetric(matrix, node.args[1], "quad_form", context)
         product = self.contract(matrix, 1, vector, 0, node.span)
         return self.contract(vector, 0, product, 0, node.span)
@@ -321,7 +361,12 @@ class Functions:
     def _call_quad_over_lin(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
         top, bottom = a
         if bottom.axes:
-            self.fault("array-not-number", node.args[1].span, "the divisor of `quad_over_lin` must be a single value")
+            self.fault(
+                "array-not-number",
+                node.args[1].span,
+                "the divisor of `quad_over_lin` must be a single value",
+                "name one entry, or sum over a set: `sum(quad_over_lin(x[i], y[i]) for i in I)`",
+            )
         if top.axes:
             over = nodes.over(top.eaches)
             total = self._reduced("sumsq", Arr(top.body, (), (), top.conditions), over, ())
@@ -334,21 +379,37 @@ class Functions:
 
     def _vector(self, array: Arr, node: tree.Call, position: int = 0) -> Axis:
         if len(array.axes) != 1 or array.axes[0].arity != 1:
-            self.fault("needs-vector", node.args[position].span, f"`{node.name}` takes a vector")
+            self._needs_vector(array, node, position)
         return array.axes[0]
+
+    def _needs_vector(self, array: Arr, node: tree.Call, position: int) -> None:
+        has = f"is an array over {', '.join(a.text for a in array.axes)}" if array.axes else "is a single value"
+        self.fault(
+            "needs-vector",
+            node.args[position].span,
+            f"`{node.name}` takes a vector here, but this {has}",
+            "a vector has one axis: `x[I]`, `[... for i in I]`, or a row of a matrix, `A[i, :]`",
+        )
 
     def _matrix(self, array: Arr, node: tree.Call, position: int = 0) -> None:
         if len(array.axes) != 2:
             self.fault(
                 "needs-matrix",
                 node.args[position].span,
-                f"`{node.name}` takes a matrix, but this has {len(array.axes)} ax{'is' if len(array.axes) == 1 else 'es'}",
+                f"`{node.name}` takes a matrix, but this has {len(array.axes) or 'no'} "
+                f"ax{'is' if len(array.axes) == 1 else 'es'}",
+                "a matrix has two axes: `A[I, J]`, `[... for i in I, j in J]`",
             )
 
     def _square(self, array: Arr, node: tree.Expr, name: str) -> None:
         if len(array.axes) != 2 or not array.axes[0].same_as(array.axes[1]):
             has = "[" + ", ".join(axis.text for axis in array.axes) + "]"
-            self.fault("needs-square", node.span, f"`{name}` needs a square matrix, but this has the axes {has}")
+            self.fault(
+                "needs-square",
+                node.span,
+                f"`{name}` needs a square matrix, but this has the axes {has}",
+                "a square matrix has the same set on both axes: `[I, I]`",
+            )
 
     def require_symmetric(self, array: Arr, node: tree.Expr, name: str, context: Context) -> None:
         """Report a matrix that is neither declared, checked, nor by its expression symmetric."""
@@ -440,12 +501,13 @@ class Functions:
                     "array-depends-on-index",
                     part.span,
                     f"the axes of this argument of `{node.name}` depend on an outer index",
+                    "take an array whose sets do not depend on the index",
                 )
             sizes.append(tuple(len(axis.value) for axis in argument.axes if axis.value is not None))
         try:
-            return tuple(row.shapes(*sizes))
+            return tuple(row.shapes.result(*sizes))
         except ValueError as error:
-            self.fault("wrong-shape", node.span, f"`{node.name}`: {error}")
+            self.fault("wrong-shape", node.span, f"`{node.name}`: {error}", f"write `{self._usage(node.name)}`")
             raise AssertionError from error
 
     def _computed(self, node: tree.Call, row: Any, arguments: Sequence[Arr], values: Sequence[Any]) -> Arr:
@@ -453,7 +515,12 @@ class Functions:
         if result.ndim == 0:
             value = float(result)
             if np.isnan(value):
-                self.fault("no-value-in-domain", node.span, f"`{node.name}` has no value for this data")
+                self.fault(
+                    "no-value-in-domain",
+                    node.span,
+                    f"`{node.name}` has no value for this data",
+                    "its argument is outside the function's domain",
+                )
             constant = self.elaborator.constant(result.reshape(1))
             return Arr(constant.body.xreplace({constant.indices[0]: sympy.Integer(1)}))
         constant = self.elaborator.constant(result)
@@ -536,7 +603,10 @@ class Functions:
     def _known_axis(self, axis: Axis, node: tree.Call) -> int:
         if axis.value is None:
             self.fault(
-                "array-depends-on-index", node.args[0].span, f"`{node.name}` needs an axis that depends on no index"
+                "array-depends-on-index",
+                node.args[0].span,
+                f"`{node.name}` needs an axis that depends on no index",
+                "take an array whose set does not depend on the index",
             )
             raise AssertionError
         return len(axis.value)
@@ -554,7 +624,12 @@ class Functions:
         kernel, signal = a
         n, m = (self._known_axis(self._vector(x, node, k), node) for k, x in enumerate(a))
         if nodes.has_variables(kernel.body):
-            self.fault("argument-must-be-data", node.args[0].span, "the first argument of `conv` must be data")
+            self.fault(
+                "argument-must-be-data",
+                node.args[0].span,
+                "the first argument of `conv` must be data",
+                "write the kernel first: `conv(kernel, x)`",
+            )
         result = self.elaborator.positional_axis(n + m - 1)
         index, (inner,) = self.marker.fresh(), (self.marker.fresh(),)
         at = nodes.Position(result.term, index) - nodes.Position(kernel.axes[0].term, inner)
@@ -570,7 +645,12 @@ class Functions:
         axes, indices = (), ()
         if any(item.axes for item in items):
             if len({len(item.axes) for item in items}) > 1:
-                self.fault("ragged-array", span, "the items of an array must all have the same axes")
+                self.fault(
+                    "ragged-array",
+                    span,
+                    "the items of an array must all have the same axes",
+                    "stack numbers with numbers and vectors with vectors",
+                )
             axes, indices = self.elaborator._common_axes(items, span)
         bodies = [self.elaborator.align(item, axes, indices) for item in items]
         first = self.elaborator.positional_axis(len(items))
@@ -585,7 +665,12 @@ class Functions:
         sizes = []
         for k, array in enumerate(a):
             if not array.axes:
-                self.fault("number-not-array", node.args[k].span, "`concat` joins arrays, but this is a single value")
+                self.fault(
+                    "number-not-array",
+                    node.args[k].span,
+                    "`concat` joins arrays, but this is a single value",
+                    "put it in brackets: `[...]` is an array of one entry",
+                )
             sizes.append(self._known_axis(array.axes[0], replace(node, args=node.args[k : k + 1])))
         rests = [Arr(x.body, x.axes[1:], x.indices[x.axes[0].arity :]) for x in a]
         axes, indices = self.elaborator._common_axes(rests, node.span) if any(r.axes for r in rests) else ((), ())
@@ -609,16 +694,29 @@ class Functions:
         array, sizes = a[0], []
         for part in node.args[1:]:
             if self.elaborator.domains.is_set(part, context):
-                self.fault("wrong-shape", part.span, "`reshape` takes sizes, such as `reshape(x, 2, 3)`")
+                self.fault(
+                    "wrong-shape",
+                    part.span,
+                    "`reshape` takes sizes, not sets",
+                    "write the sizes: `reshape(x, 2, 3)`, `reshape(x, size(I), size(J))`",
+                )
             value = self.evaluate_data(self.elaborator.array(part, context), context)
             if value is None or value.ndim or value != int(value):
-                self.fault("wrong-shape", part.span, "the sizes of `reshape` must be integers")
+                self.fault(
+                    "wrong-shape",
+                    part.span,
+                    "the sizes of `reshape` must be integers",
+                    "write the sizes as numbers: `reshape(x, 2, 3)`",
+                )
                 raise AssertionError
             sizes.append(int(value))
         own = [self._known_axis(axis, node) for axis in array.axes]
         if int(np.prod(own)) != int(np.prod(sizes)):
             self.fault(
-                "wrong-shape", node.span, f"{int(np.prod(own))} entries cannot be reshaped to {' x '.join(map(str, sizes))}"
+                "wrong-shape",
+                node.span,
+                f"{int(np.prod(own))} entries cannot be reshaped to {' x '.join(map(str, sizes))}",
+                "the product of the sizes is the number of entries",
             )
         axes = tuple(self.elaborator.positional_axis(size) for size in sizes)
         indices = tuple(self.marker.fresh() for _ in axes)
@@ -651,7 +749,10 @@ class Functions:
         logits, label = a
         if not logits.axes or len(label.axes) != len(logits.axes) - 1:
             self.fault(
-                "wrong-shape", node.span, "`cross_entropy(logits, label)` takes a row of logits and one label per row"
+                "wrong-shape",
+                node.span,
+                "`cross_entropy(logits, label)` takes a row of logits and one label per row",
+                "logits over [ROW, CLASS] go with labels over [ROW]",
             )
         axis = len(logits.axes) - 1
         total = self._fold_axis("logsumexp", logits, axis, ())
@@ -684,15 +785,28 @@ class Functions:
         items = member.items if isinstance(member, tree.TupleExpr) else (member,)
         slots = [self.elaborator.scalar(item, context, "a member") for item in items]
         if len(slots) != axis.arity:
-            self.fault("wrong-tuple-length", member.span, f"`{axis.text}` holds tuples of {axis.arity} parts")
+            wanted = f"({shapes.letters(axis.arity)})" if axis.arity > 1 else "i"
+            self.fault(
+                "wrong-tuple-length",
+                member.span,
+                f"a member of `{axis.text}` has {axis.arity} part{'s' if axis.arity > 1 else ''}, "
+                f"but {len(slots)} {'was' if len(slots) == 1 else 'were'} given",
+                f"write `{name}({wanted}, {axis.text})`",
+            )
         position = nodes.Position(axis.term, *axis.prefix, *slots)
+        self.marker.mark(position, node.span)
         if name == "ord":
             return Arr(position + 1)
         return self._single(shapes.nth(axis, position + (1 if name == "next" else -1)), node)
 
     def _single(self, slots: tuple[sympy.Expr, ...], node: tree.Call) -> Arr:
         if len(slots) > 1:
-            self.fault("tuple-as-value", node.span, f"`{node.name}` of a set of tuples is a tuple, not a value")
+            self.fault(
+                "tuple-as-value",
+                node.span,
+                f"`{node.name}` of a set of tuples is a tuple, not a value",
+                "number the tuples: `ord((i, j), S)` is the position of one",
+            )
         return Arr(slots[0])
 
     # --------------------------------------------------------------------------------- functions of the user's own
@@ -702,11 +816,21 @@ class Functions:
         declaration = symbol.declaration
         parameters = declaration.parameters or ()
         if node.domain is not None:
-            self.fault("not-iterated", node.name_span, f"`{node.name}` is a function of your own; it takes no `for`")
+            self.fault(
+                "not-iterated",
+                node.name_span,
+                f"`{node.name}` is a function of your own; it takes no `for`",
+                f"add up its values: `sum({self._usage(node.name)} for i in I)`",
+            )
         self._count(node, len(node.args), len(parameters), len(parameters))
         if symbol.name in context.calls:
             chain = " -> ".join([*context.calls[context.calls.index(symbol.name) :], symbol.name])
-            self.fault("recursive-function", node.span, f"`{symbol.name}` calls itself: {chain}", "write it as a parameter over an ordered set")
+            self.fault(
+                "recursive-function",
+                node.span,
+                f"`{symbol.name}` calls itself: {chain}",
+                "write it as a parameter over an ordered set, which may refer to its earlier entries",
+            )
         arguments = dict(zip(parameters, self.elaborator.arrays(node.args, context), strict=True))
         inner = Context({}, arguments, context.mode, (*context.calls, symbol.name))
         return self.elaborator.array(declaration.value, inner)

@@ -54,7 +54,10 @@ def _drawn(
     wanted = 2 if name in ("uniform", "normal") else 0
     if size and len(numbers) != wanted:
         variables.elaborator.fault(
-            "wrong-argument-count", init.span, f"`{name}` takes {wanted} arguments, but {len(numbers)} were given"
+            "wrong-argument-count",
+            init.span,
+            f"`{name}` takes {wanted or 'no'} arguments, but {len(numbers)} {'was' if len(numbers) == 1 else 'were'} given",
+            f"write `{name}(a, b)`" if wanted else f"write `{name}`",
         )
     if name in ("zeros", "ones"):
         return np.full(size, 0.0 if name == "zeros" else 1.0)

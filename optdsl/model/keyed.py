@@ -87,12 +87,7 @@ def key_positions(axes: Sequence[SetValue], keys: Sequence[Labels], origin: Orig
 
 def _unknown_key(axis: SetValue, member: tuple[Label, ...], row: int, column: int, count: int, origin: Origin) -> None:
     more = f" (and {count - 1} more)" if count > 1 else ""
-    hint = f"`{axis.name}` has {axis.preview()}"
-    if axis.arity == 1 and isinstance(member[0], str):
-        known = [str(label) for label in column_list(axis.labels)[:5000]]
-        guess = closest(member[0], known)
-        if guess is not None:
-            hint = f'did you mean "{guess}"?'
+    hint = _known_members(axis, member[0] if axis.arity == 1 else None)
     raise origin.fail(
         "unknown-key",
         f"`{origin.name}` has a value for {label_text(member)}, which is not in `{axis.name}`{more}",
@@ -100,6 +95,20 @@ def _unknown_key(axis: SetValue, member: tuple[Label, ...], row: int, column: in
         row=row,
         column=column,
     )
+
+
+def _known_members(members: SetValue, label: Label | None) -> str:
+    """What to write instead of a label that is not in a set: the nearest member, or the first ones."""
+    if isinstance(label, str):
+        known = column_list(members.labels)[:5000]
+        if label.lstrip("-").isdigit() and int(label) in known:
+            return f"did you mean {int(label)}, without quotes?"
+        guess = closest(label, [k for k in known if isinstance(k, str)])
+        if guess is not None:
+            return f'did you mean "{guess}"?'
+    elif label is not None and str(label) in column_list(members.labels)[:5000]:
+        return f'did you mean "{label}", as text?'
+    return f"`{members.name}` has {members.preview()}"
 
 
 def _refuse_duplicates(flat: np.ndarray, keys: Sequence[Labels], origin: Origin) -> None:
@@ -203,7 +212,7 @@ def label_array(
             "value-not-member",
             f"`{entry_name(origin.name, member_at(axes, k))}` is {label_text(labels.at(k))}, "
             f"which is not in `{members.name}`",
-            f"`{members.name}` has {members.preview()}",
+            _known_members(members, labels.at(k)),
             row=row,
         )
     # stored as members of the declared set, so that every look-up afterwards is by position

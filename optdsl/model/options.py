@@ -32,7 +32,9 @@ def option_values(elaborator: Elaborator, keywords: Sequence[tree.Keyword]) -> d
     values: dict[str, object] = {}
     for keyword in keywords:
         if keyword.name in values:
-            elaborator.fault("repeated-option", keyword.span, f"the option `{keyword.name}` is given twice")
+            elaborator.fault(
+                "repeated-option", keyword.span, f"the option `{keyword.name}` is given twice", "keep one of the two"
+            )
         values[keyword.name] = _value(elaborator, keyword.value)
     return values
 

@@ -70,7 +70,12 @@ class Parameters:
         wanted, origin = declared.wanted, declared.origin
         needed = sum(axis.arity for axis in wanted.axes)
         if not needed:
-            self.fault("dictionary-for-number", node.span, f"`{origin.name}` has no index, so it takes one value")
+            self.fault(
+                "dictionary-for-number",
+                node.span,
+                f"`{origin.name}` has no index, so it takes one value",
+                f"write `param {origin.name} = 1`, or give it an index: `param {origin.name}[SET] = {{...}}`",
+            )
         rows: list[tuple[int | str, ...]] = []
         values: list[Any] = []
         for key, value in node.items:
@@ -79,8 +84,11 @@ class Parameters:
                 self.fault(
                     "wrong-key-length",
                     key.span,
-                    f"`{origin.name}` has {needed} index position{'s' if needed > 1 else ''}, but this key has {len(parts)}",
-                    "write a key for several axes as a tuple: `(\"a\", 1): 2.5`" if needed > 1 else None,
+                    f"`{origin.name}` has {needed} index position{'s' if needed > 1 else ''}, "
+                    f"but this key has {len(parts)}",
+                    'write a key for several axes as a tuple: `("a", 1): 2.5`'
+                    if needed > 1
+                    else "write one label for each key",
                 )
             rows.append(tuple(self.elaborator.domains._constant_member(p, Context(mode="data")) for p in parts))
             values.append(self._constant(value))
@@ -89,7 +97,12 @@ class Parameters:
         origin = replace(origin, row_span=lambda row: spans[row] if 0 <= row < len(spans) else None)
         if wanted.members is not None or any(isinstance(v, str) for v in values):
             if not all(isinstance(v, int | str) for v in values):
-                self.fault("mixed-values", node.span, f"the values of `{origin.name}` mix text and numbers")
+                self.fault(
+                    "mixed-values",
+                    node.span,
+                    f"the values of `{origin.name}` mix text and numbers",
+                    "make all of them numbers, or all of them members of a set",
+                )
             return keyed_labels(wanted.axes, keys, labels_of(values), wanted.members, origin)
         return keyed_array(wanted.axes, keys, np.array(values, dtype=float), wanted.default, origin)
 
@@ -106,7 +119,7 @@ class Parameters:
 
     def _literal(self, node: tree.ArrayLiteral, declared: Declared) -> ParameterValue | None:
         """`[3, 1, 2]` by position; None where it is an expression after all."""
-        wanted, origin = declared.wanted, declared.origin
+        wanted, origin = declared.wanted, replace(declared.origin, span=node.span)
         if all(isinstance(item, tree.String) for item in node.items) and node.items:
             texts = labels_of([item.value for item in node.items if isinstance(item, tree.String)])
             if len(wanted.axes) != 1 or len(wanted.axes[0]) != len(texts):
@@ -144,10 +157,15 @@ class Parameters:
     def _aligned(self, array: Arr, span: Span, declared: Declared) -> Arr:
         """An array expression over the declared axes."""
         indices = declared.domain.fresh
-        if declared.domain.conditions or len(array.axes) != len(declared.axes):
+        if declared.domain.slots != indices or declared.domain.conditions or len(array.axes) != len(declared.axes):
             mine = ", ".join(axis.text for axis in array.axes)
             wanted = ", ".join(axis.text for axis in declared.axes) or "no axes"
-            self.fault("axes-differ", span, f"`{declared.origin.name}` has {wanted}, but this is an array over {mine}")
+            self.fault(
+                "axes-differ",
+                span,
+                f"`{declared.origin.name}` is declared over {wanted}, but this is an array over {mine}",
+                "write the value of one entry, with the indices of the declaration: `param p[i in I] = ...`",
+            )
         target = Arr(sympy.Integer(0), declared.axes, indices)
         return self.elaborator.elementwise([target, array], lambda a, b: a + b, span)
 
@@ -158,7 +176,8 @@ class Parameters:
             span = declared.declaration.value.span if declared.declaration.value is not None else declared.origin.span
             raise declared.origin.fail(
                 "nan-in-data",
-                f"`{entry_name(declared.origin.name, member_at(axes, k))}` has no value: its expression is undefined there",
+                f"`{entry_name(declared.origin.name, member_at(axes, k))}` has no value: its expression is "
+                "undefined there",
                 "a root or logarithm of a negative number, or a division of zero by zero; guard it with `if`",
                 span=span,
             )
@@ -271,7 +290,12 @@ class Parameters:
         self, declared: Declared, value: ParameterValue, op: str, bound: tree.Expr, span: Span
     ) -> None:
         if isinstance(value, LabelArray):
-            self.fault("check-on-text", span, f"`{declared.origin.name}` holds members, which have no order")
+            self.fault(
+                "check-on-text",
+                span,
+                f"`{declared.origin.name}` holds members of a set, which have no order",
+                "restrict the values with `in SET` instead",
+            )
             return
         limit = self.elaborator.array(bound, declared.domain.context)
         with in_words(self.workspace.source, self.marks, span, f"the check of `{declared.origin.name}`"):
@@ -281,34 +305,37 @@ class Parameters:
             else:
                 frame = self.workspace.lanes.extend(Frame(), declared.domain.over).child
             limits = self.workspace.lanes.numbers(limit.body, frame)
+        entries = None  # which entry each held value is; None: all, in order
         if isinstance(value, SparseArray) and limits.size == 1:
-            stored = np.append(value.values, value.default)
-            held: np.ndarray = stored
+            held: np.ndarray = np.append(value.values, value.default)
+            gaps = np.flatnonzero(value.keys != np.arange(len(value.keys)))
+            entries = np.append(value.keys, gaps[0] if len(gaps) else len(value.keys))
         else:
             held = value.dense().reshape(frame.shape)
         bad = ~(held >= limits) if op == ">=" else ~(held <= limits)
         if bad.any():
             k = int(np.flatnonzero(bad.reshape(-1))[0])
-            self._broken(declared, held, k, f"{op} {_shown(limits, bad, k)}", span, isinstance(value, SparseArray), value)
+            rule = f"{op} {_shown(limits, bad, k)}"
+            self._broken(declared, held, bad, rule, span, entries)
 
     def _broken(
         self,
         declared: Declared,
         held: np.ndarray,
-        k: int,
+        bad: np.ndarray,
         rule: str,
         span: Span,
-        sparse: bool,
-        value: ParameterValue,
+        entries: np.ndarray | None = None,
     ) -> None:
-        flat = k
-        if sparse and isinstance(value, SparseArray) and held.ndim == 1:
-            flat = int(value.keys[k]) if k < len(value.keys) else 0
+        k = int(np.flatnonzero(bad.reshape(-1))[0])
+        flat = k if entries is None else int(entries[k])
+        others = int(bad.sum()) - 1
+        more = f" ({others} other{'s break' if others > 1 else ' breaks'} this too)" if others else ""
         member = member_at(declared.wanted.axes, flat)
         raise declared.origin.fail(
             "check-broken",
             f"`{entry_name(declared.origin.name, member)}` is {float(held.reshape(-1)[k]):g}, "
-            f"but `{declared.origin.name}` is declared {rule}",
+            f"but `{declared.origin.name}` is declared {rule}{more}",
             "correct the data, or the declaration",
             row=self._row_of(declared, member),
             span=span,
@@ -320,30 +347,38 @@ class Parameters:
 
     def _check_flag(self, declared: Declared, value: ParameterValue, flag: tree.Flag) -> None:
         if isinstance(value, LabelArray) or flag.name in ("fixed",):
-            self.fault("wrong-attribute", flag.span, f"`{flag.name}` does not fit `{declared.origin.name}`")
+            what = "a parameter" if flag.name == "fixed" else "a parameter that holds members of a set"
+            self.fault("wrong-attribute", flag.span, f"`{flag.name}` does not fit {what}", "leave it out")
             return
         held = value.dense()
         if flag.name in ("integer", "binary"):
             bad = held != np.rint(held) if flag.name == "integer" else (held != 0) & (held != 1)
             if bad.any():
-                self._broken(declared, held, int(np.flatnonzero(bad.reshape(-1))[0]), flag.name, flag.span, False, value)
+                self._broken(declared, held, bad, flag.name, flag.span)
             return
         self._check_matrix(declared, held, flag)
 
     def _check_matrix(self, declared: Declared, held: np.ndarray, flag: tree.Flag) -> None:
         name = declared.origin.name
         if held.ndim != 2 or held.shape[0] != held.shape[1]:
-            self.fault("needs-square", flag.span, f"`{name}` is declared {flag.name}, but it is not a square matrix")
+            self.fault(
+                "needs-square",
+                flag.span,
+                f"`{name}` is declared {flag.name}, but it is not a square matrix",
+                f"declare two axes over one set: `param {name}[I, I] {flag.name}`",
+            )
         scale = max(1.0, float(np.abs(held).max(initial=0.0)))
         gap = np.abs(held - held.T)
         if gap.max(initial=0.0) > 1e-9 * scale:
             k = int(np.argmax(gap))
             i, j = np.unravel_index(k, held.shape)
-            one, two = (entry_name(name, member_at(declared.wanted.axes, int(a * len(held) + b))) for a, b in ((i, j), (j, i)))
+            places = (int(i * len(held) + j), int(j * len(held) + i))
+            one, two = (entry_name(name, member_at(declared.wanted.axes, place)) for place in places)
             raise declared.origin.fail(
                 "check-broken",
                 f"`{name}` is declared {flag.name}, but `{one}` is {held[i, j]:g} and `{two}` is {held[j, i]:g}",
-                "symmetrize it: `(M + M.T) / 2`",
+                "correct one of them, or make it symmetric: `(M + M.T) / 2`",
+                row=self._row_of(declared, member_at(declared.wanted.axes, k)),
                 span=flag.span,
             )
         if flag.name in ("psd", "nsd"):
@@ -355,6 +390,7 @@ class Parameters:
                     "check-broken",
                     f"`{name}` is declared {flag.name}, but it has the {sign} eigenvalue "
                     f"{worst if flag.name == 'psd' else -worst:g}",
+                    "correct the data, or the declaration",
                     span=flag.span,
                 )
 

@@ -92,8 +92,14 @@ class Tables:
         if isinstance(value, ScalarValue) and isinstance(value.value, str):
             return open_table(value.value, folder=Path(), name=name)
         if value is not None:
-            raise DataError(Diagnostic("not-a-table", f"the data for table `{name}` has no named columns", None,
-                                       "pass a pandas, Polars or Arrow table"))
+            raise DataError(
+                Diagnostic(
+                    "not-a-table",
+                    f"the data for table `{name}` has no named columns",
+                    None,
+                    "pass a pandas, Polars or Arrow table, or a file",
+                )
+            )
         path = self.paths.get(name)
         if path is not None:
             return open_table(path, folder=Path(), name=name)
@@ -113,6 +119,13 @@ class Tables:
         if isinstance(data, tree.FromColumns):
             table = self.get(data.table, data.table_span)
             names = table.matching(data.pattern)
+            if not names:
+                raise self._fault(
+                    "no-columns-match",
+                    data.span,
+                    f'no column of table `{data.table}` matches "{data.pattern}"',
+                    f"its columns are {', '.join(table.columns[:12])}{' ...' if len(table.columns) > 12 else ''}",
+                )
             return SetValue(declaration.name, (labels_of(names),))
         if isinstance(data, tree.FromFile):
             raise origin.fail(
@@ -177,17 +190,19 @@ class Tables:
         last = wanted.axes[-1] if wanted.axes else None
         if last is not None and not rows[-1] and last.arity == 1 and len(columns) == needed - 1:
             return self._wide(table, columns, wanted, rows, origin, data)
-        raise self._wrong_columns(wanted, rows, data, needed)
+        raise self._wrong_columns(origin.name, wanted, rows, data, needed)
 
-    def _wrong_columns(self, wanted: Wanted, rows: Sequence[bool], data: tree.FromTable, needed: int) -> DataError:
+    def _wrong_columns(
+        self, name: str, wanted: Wanted, rows: Sequence[bool], data: tree.FromTable, needed: int
+    ) -> DataError:
         parts = [axis.name for axis, own in zip(wanted.axes, rows, strict=True) if not own]
         keys = f"{needed} key column{'s' if needed != 1 else ''}" + (f" (for {', '.join(parts)})" if parts else "")
         given = len(data.columns or ())
         return self._fault(
             "wrong-columns",
             data.span,
-            f"{given} column{'s were' if given != 1 else ' was'} named, but this parameter needs {keys} and a value column",
-            f"write `from {data.table}({', '.join([*[p.lower() for p in parts], 'value'])})` with the table's own names",
+            f"{given} column{'s were' if given != 1 else ' was'} named, but `{name}` needs {keys} and a value column",
+            f"write `from {data.table}({', '.join([*[p.lower() for p in parts], 'value'])})` with the table's names",
         )
 
     def _keys(
@@ -215,8 +230,12 @@ class Tables:
         names = [c.name for c in columns]
         origin = Origin(origin.name, origin.span, origin.source, _places(table, names))
         if not wanted.axes and table.rows != 1:
-            raise origin.fail("not-one-row", f"`{origin.name}` is a single value, but table `{table.name}` has {table.rows} rows",
-                              "add an index, or select one row with SQL", span=data.span)
+            raise origin.fail(
+                "not-one-row",
+                f"`{origin.name}` is a single value, but table `{table.name}` has {table.rows} rows",
+                "add an index, or select one row with SQL",
+                span=data.span,
+            )
         if wanted.members is not None:
             return keyed_labels(wanted.axes, keys, self._members(table, value, data), wanted.members, origin)
         if value.kind == "text" and len(value) and wanted.default is None and not _looks_numeric(value):
@@ -249,8 +268,12 @@ class Tables:
         where = Origin(origin.name, origin.span, origin.source, _places(table, [c.name for c in columns]))
         if not front.axes:
             if table.rows != 1:
-                raise origin.fail("not-one-row", f"table `{table.name}` has {table.rows} rows, but one is needed here",
-                                  f"name a key column: `from {table.name}(key)`", span=data.span)
+                raise origin.fail(
+                    "not-one-row",
+                    f"table `{table.name}` has {table.rows} rows, but one is needed here",
+                    f"name a key column: `from {table.name}(key)`",
+                    span=data.span,
+                )
             return DenseArray(wanted.axes, values.reshape(len(last)))
         index = keyed_array(front.axes, keys, np.arange(table.rows, dtype=float), -1.0 if wanted.default is not None else None, where)
         order = index.dense().astype(np.int64)
@@ -313,24 +336,38 @@ def supplied_set(name: str, value: Supplied, arity: int | None, origin: Origin) 
     elif isinstance(value, DenseValue):
         flat = as_integers(np.atleast_2d(value.values.T).T.astype(float).reshape(-1))
         if flat is None or value.values.ndim > 2:
-            raise origin.fail("member-not-integer", f"the members of `{name}` must be text or integers")
+            raise origin.fail(
+                "member-not-integer",
+                f"the members of `{name}` must be text or integers",
+                "pass a list of texts or integers, or of tuples of them",
+            )
         table = flat.integers.reshape(len(value.values), -1)
         columns = tuple(labels_of(table[:, k].tolist()) for k in range(table.shape[1]))
     elif isinstance(value, MappingValue):
         columns = (labels_from(value.values),) if value.by_position else tuple(labels_from(k) for k in value.keys)
     else:
-        raise origin.fail("not-a-set-value", f"`{name}` is a set; pass a list of its members")
+        raise origin.fail(
+            "not-a-set-value",
+            f"`{name}` is a set, but a matrix was given",
+            f"pass a list of its members: `solve({name}=[...])`",
+        )
     repeated = first_duplicate(columns) if len(columns[0]) else None
     if repeated is not None:
         member = label_text(tuple(c.at(repeated) for c in columns))
-        raise origin.fail("duplicate-member", f"the data for set `{name}` holds {member} twice")
+        raise origin.fail(
+            "duplicate-member", f"the data for set `{name}` holds {member} twice", "a set holds each member once"
+        )
     return SetValue(name, columns)
 
 
 def _member(value: float | str, name: str, origin: Origin) -> int | str:
     if isinstance(value, float):
         if value != int(value):
-            raise origin.fail("member-not-integer", f"a member of `{name}` must be text or an integer, not {value:g}")
+            raise origin.fail(
+                "member-not-integer",
+                f"a member of `{name}` must be text or an integer, not {value:g}",
+                f'round it, or make it text: `"{value:g}"`',
+            )
         return int(value)
     return value
 
@@ -370,7 +407,11 @@ def _from_list(value: ListValue, wanted: Wanted, origin: Origin) -> ParameterVal
         numbers = [np.asarray(c.values, dtype=float) for c in value.columns if c.categories is None]
         if len(numbers) == len(value.columns):
             return by_position(np.column_stack(numbers), wanted, origin, None)
-        raise origin.fail("not-numbers", f"`{origin.name}` takes numbers, but the list holds tuples with text")
+        raise origin.fail(
+            "not-numbers",
+            f"`{origin.name}` takes numbers, but the list holds tuples with text",
+            "pass a dictionary by key: `{key: value}`",
+        )
     column = value.columns[0]
     if column.categories is not None or wanted.members is not None:
         _check_shape((len(column),), wanted, origin, None)
@@ -395,7 +436,11 @@ def by_position(values: np.ndarray, wanted: Wanted, origin: Origin, file: str | 
     if wanted.members is not None:
         labels = as_integers(shaped.reshape(-1).astype(float))
         if labels is None:
-            raise origin.fail("member-not-integer", f"the values of `{origin.name}` must be members of `{wanted.members.name}`")
+            raise origin.fail(
+                "member-not-integer",
+                f"the values of `{origin.name}` must be members of `{wanted.members.name}`",
+                f"`{wanted.members.name}` has {wanted.members.preview()}",
+            )
         return label_array(wanted.axes, labels, wanted.members, origin)
     return DenseArray(wanted.axes, np.asarray(shaped, dtype=float))
 
@@ -407,7 +452,10 @@ def _check_shape(shape: tuple[int, ...], wanted: Wanted, origin: Origin, file: s
     axes = ", ".join(f"{axis.name} ({len(axis)})" for axis in wanted.axes) or "no axes"
     raise origin.fail(
         "wrong-shape",
-        f"`{origin.name}` has the axes {axes}, but the data has the shape {shape_text(shape)}",
+        f"`{origin.name}` has the axes {axes}, but the data has the shape {shape_text(shape)}"
+        if len(expected) != 1 or len(shape) != 1
+        else f"`{origin.name}` needs {expected[0]} value{'' if expected[0] == 1 else 's'}, one for each member of "
+        f"{wanted.axes[0].name}, but {shape[0]} {'was' if shape[0] == 1 else 'were'} given",
         "values by position need one entry per member, in the order of the sets",
         place=DataPlace(file) if file else None,
     )
@@ -439,7 +487,9 @@ def _from_mapping(value: MappingValue, wanted: Wanted, origin: Origin) -> Parame
     if len(keys) != needed:
         raise origin.fail(
             "wrong-key-length",
-            f"`{origin.name}` has {needed} index positions, but the keys of its data have {len(keys)}",
+            f"`{origin.name}` has {needed} index position{'' if needed == 1 else 's'}, "
+            f"but the keys of its data have {len(keys)}",
+            "give one label per index position: a tuple for several",
         )
     if wanted.members is not None or value.values.categories is not None:
         return keyed_labels(wanted.axes, keys, labels_from(value.values), wanted.members, origin)
@@ -458,7 +508,9 @@ def _from_frame(value: FrameValue, wanted: Wanted, origin: Origin) -> ParameterV
         return _from_wide_frame(value, wanted, origin)
     raise origin.fail(
         "wrong-columns",
-        f"`{origin.name}` needs {needed} key columns and a value column, but the data has {len(value.columns)} columns",
+        f"`{origin.name}` needs {needed} key column{'' if needed == 1 else 's'} and a value column, "
+        f"but the data has {len(value.columns)} column{'' if len(value.columns) == 1 else 's'}",
+        "select the columns in the order of the axes, the value last",
     )
 
 

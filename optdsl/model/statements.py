@@ -88,7 +88,12 @@ class Statements:
         arrays = self.elaborator.arrays(relation.operands, domain.context)
         for array, operand in zip(arrays, relation.operands, strict=True):
             if isinstance(array.body, nodes.Compare | nodes.Logic | nodes.Contains):
-                self.elaborator.fault("constraint-on-condition", operand.span, "a constraint relates numbers, not conditions")
+                self.elaborator.fault(
+                    "constraint-on-condition",
+                    operand.span,
+                    "a constraint relates numbers, not conditions",
+                    "write each relation as a constraint of its own",
+                )
         if any(op in (">>", "<<") for op in relation.ops):
             return self._matrix(statement, relation, domain, arrays, name)
         frame_array = self.elaborator.elementwise(arrays, lambda *b: sympy.Tuple(*b), relation.span)
@@ -138,24 +143,39 @@ class Statements:
                     f"write `{STRICT[op]}`; a strict inequality has no optimum at its edge",
                 )
             if op in ("!=", "in"):
-                hint = "use a binary variable for either-or" if op == "!=" else "for integers declare the variable `integer`"
+                hint = "use a binary variable for either-or"
+                if op == "in":
+                    hint = "give bounds with `<=` and `>=`; for whole numbers declare the variable `integer`"
                 self.elaborator.fault("not-a-constraint", span, f"`{op}` is a condition, not a constraint", hint)
 
     def _matrix(
         self, statement: tree.Constraint, relation: tree.Compare, domain: OpenDomain, arrays: list[Arr], name: str
     ) -> Constraint:
         if len(relation.ops) != 1:
-            self.elaborator.fault("matrix-order", relation.span, "a matrix inequality compares two matrices, not more")
+            self.elaborator.fault(
+                "matrix-order",
+                relation.span,
+                "a matrix inequality compares two matrices, not more",
+                "write two constraints",
+            )
         square = [a for a in arrays if a.axes]
         for array, operand in zip(arrays, relation.operands, strict=True):
             if not array.axes and not array.body.is_zero:
                 self.elaborator.fault(
-                    "matrix-order", operand.span, "`>>` and `<<` compare symmetric matrices, or a matrix with 0"
+                    "matrix-order",
+                    operand.span,
+                    "`>>` and `<<` compare symmetric matrices, or a matrix with 0",
+                    "compare numbers with `>=` or `<=`",
                 )
             if array.axes:
                 self.elaborator.functions.require_symmetric(array, operand, relation.ops[0], domain.context)
         if not square:
-            self.elaborator.fault("matrix-order", relation.span, "a matrix inequality needs a matrix on one side")
+            self.elaborator.fault(
+                "matrix-order",
+                relation.span,
+                "a matrix inequality needs a matrix on one side",
+                "compare numbers with `>=` or `<=`",
+            )
         sign = 1 if relation.ops[0] == ">>" else -1
         difference = self.elaborator.elementwise(arrays, lambda a, b: sign * (a - b), relation.span)
         outer = self.elaborator.domains.axes(domain, f"`{name}`", statement.span, name)
@@ -192,7 +212,12 @@ class Statements:
         if isinstance(base, tree.Subscript):
             base, slots = base.base, base.indices  # type: ignore[assignment]
         if not isinstance(base, tree.Name):
-            self.elaborator.fault("wrong-aspect", node.span, f"`.{node.name}` belongs to a name: `NAME.{node.name}`")
+            self.elaborator.fault(
+                "wrong-aspect",
+                node.span,
+                f"`.{node.name}` belongs to a name, not to an expression",
+                f"write `NAME.{node.name}`",
+            )
             raise AssertionError
         symbol = self.elaborator.workspace.lookup(base.name, base.span, Context(mode="show"))
         is_variable = isinstance(symbol, EntrySymbol) and symbol.role == "variable"
@@ -204,13 +229,18 @@ class Statements:
             self.elaborator.fault(
                 "wrong-aspect",
                 node.span,
-                f"`.{node.name}` is known of {owner}, and `{base.name}` is not one",
+                f"`.{node.name}` belongs to {owner}, and `{base.name}` is not one",
                 f"write `{base.name}.{other}`" if other else None,
             )
         members: list[Any] = []
         for slot in slots:
             if isinstance(slot, tree.Slice):
-                self.elaborator.fault("wrong-aspect", slot.span, "name one entry here, or leave the brackets out")
+                self.elaborator.fault(
+                    "wrong-aspect",
+                    slot.span,
+                    f"`.{node.name}` is of one entry or of all",
+                    f"name one entry, or leave the brackets out: `{base.name}.{node.name}`",
+                )
             members.append(self.elaborator.domains._constant_member(slot, Context(mode="data")))  # type: ignore[arg-type]
         return Shown(text, node.span, target=base.name, aspect=node.name, member=tuple(members) if slots else None)
 

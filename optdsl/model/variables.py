@@ -66,7 +66,10 @@ class Variables:
             if isinstance(attribute, tree.Flag):
                 if attribute.name in flags:
                     self.elaborator.fault(
-                        "repeated-attribute", attribute.span, f"`{attribute.name}` is said twice of `{declaration.name}`"
+                        "repeated-attribute",
+                        attribute.span,
+                        f"`{attribute.name}` is said twice of `{declaration.name}`",
+                        "leave one of them out",
                     )
                 flags[attribute.name] = attribute.span
         for name in ("symmetric", "psd", "nsd"):
@@ -79,7 +82,12 @@ class Variables:
                     f"declare two axes over one set: `var {declaration.name}[I, I] {name}`",
                 )
         if "psd" in flags and "nsd" in flags:
-            self.elaborator.fault("conflicting-attributes", flags["nsd"], f"`{declaration.name}` cannot be both psd and nsd")
+            self.elaborator.fault(
+                "conflicting-attributes",
+                flags["nsd"],
+                f"`{declaration.name}` cannot be both psd and nsd",
+                "a matrix that is both is zero; leave one of them out",
+            )
         return set(flags)
 
     @staticmethod
@@ -134,7 +142,12 @@ class Variables:
                     upper = np.minimum(upper, value)
             for side in (lower, upper):
                 if np.isnan(side).any():
-                    self.elaborator.fault("nan-in-data", attribute.span, f"a bound of `{declaration.name}` has no value")
+                    self.elaborator.fault(
+                        "nan-in-data",
+                        attribute.span,
+                        f"a bound of `{declaration.name}` has no value",
+                        "a root or logarithm of a negative number, or a division of zero by zero; guard it with `if`",
+                    )
         return lower, upper
 
     def _start(
