@@ -53,7 +53,6 @@ OUTSIDE = {
     "scipy": {"atoms", "data", "terms", "model", "classify", "convex", "answer"},
     "numpy": {"atoms", "data", "terms", "model", "classify", "convex", "answer", "api", "cli"},
     "click": {"cli"},
-    "rich": {"cli"},
 }
 
 # Imports inside functions that point back within one part, each with its reason. Everything else is free of cycles.

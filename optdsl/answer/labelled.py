@@ -89,8 +89,8 @@ class LabelledArray(np.ndarray[Any, np.dtype[Any]]):
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """The names of the axes' sets."""
-        return tuple(axis.name for axis in self.axes)
+        """The names of the axes' sets; a filtered product of sets gives theirs."""
+        return tuple(name for axis in self.axes for name in axis.parts or (axis.name,))
 
     def label_columns(self) -> tuple[list[Label], ...]:
         """The labels of each entry in C order, a list per index position."""
@@ -173,7 +173,9 @@ def index_names(axes: Sequence[SetValue], taken: Sequence[str] = ()) -> tuple[st
     """A distinct name per index position: the set's, numbered where it has several or occurs again."""
     names: list[str] = []
     for axis in axes:
-        if axis.arity == 1:
+        if len(axis.parts) == axis.arity:
+            names.extend(axis.parts)
+        elif axis.arity == 1:
             names.append(axis.name)
         else:
             names.extend(f"{axis.name}.{k + 1}" for k in range(axis.arity))

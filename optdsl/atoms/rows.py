@@ -37,11 +37,11 @@ def total(raw: Callable[..., Any], holds: Callable[..., Any] | None) -> Callable
 
 
 def entries(*, raw: Callable[..., Any], domain: Domain, kind: Kind = "elementwise",
-            data_arguments: tuple[str, ...] = (), **fields: Any) -> Atom:
+            data_arguments: tuple[str, ...] = (), graph: Callable[..., None] | None = None, **fields: Any) -> Atom:
     """A row that works entry by entry, from its bare formula `raw`. A field that is not given is a TypeError."""
     return Atom(
         kind=kind, acts_on="entries", data_arguments=data_arguments, needs_symmetric=(), shapes=BROADCAST,
-        domain=domain, kernel=total(raw, domain.holds), reduction_form=None, empty=None, **fields,
+        domain=domain, kernel=total(raw, domain.holds), reduction_form=None, empty=None, graph=graph, **fields,
     )
 
 
@@ -82,7 +82,7 @@ MEMBERS = Shapes("any shape; the axes reduced over go away", lambda *shapes: ())
 
 
 def folds(*, raw: Callable[..., Any], domain: Domain, data_arguments: tuple[str, ...] = (),
-          **fields: Any) -> Atom:
+          graph: Callable[..., None] | None = None, **fields: Any) -> Atom:
     """A row that reduces groups, from its bare formula `raw(values, groups, *extra)`."""
     holds = domain.holds
 
@@ -96,12 +96,12 @@ def folds(*, raw: Callable[..., Any], domain: Domain, data_arguments: tuple[str,
 
     return Atom(
         kind="reduction", acts_on="groups", data_arguments=data_arguments, needs_symmetric=(), shapes=MEMBERS,
-        domain=domain, kernel=kernel, pieces=None, **fields,
+        domain=domain, kernel=kernel, pieces=None, graph=graph, **fields,
     )
 
 
 def whole(*, raw: Callable[..., Any], domain: Domain, kind: Kind = "array", result_axes: int = 0,
-          data_arguments: tuple[str, ...] = (), needs_symmetric: tuple[str, ...] = (), **fields: Any) -> Atom:
+          data_arguments: tuple[str, ...] = (), needs_symmetric: tuple[str, ...] = (), graph: Callable[..., None] | None = None, **fields: Any) -> Atom:
     """A row that works on whole arrays, from its bare formula `raw(*arrays, batch)`.
 
     `result_axes`: how many axes the result has beyond the domain rule's answer, which is one value a batch entry.
@@ -119,7 +119,7 @@ def whole(*, raw: Callable[..., Any], domain: Domain, kind: Kind = "array", resu
 
     return Atom(
         kind=kind, acts_on="arrays", data_arguments=data_arguments, needs_symmetric=needs_symmetric, domain=domain,
-        kernel=kernel, pieces=None, reduction_form=None, empty=None, **fields,
+        kernel=kernel, pieces=None, reduction_form=None, empty=None, graph=graph, **fields,
     )
 
 
