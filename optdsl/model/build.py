@@ -106,6 +106,8 @@ class _Builder:
         constraints = self._constraints(constraint_names)
         if objective_array is not None:
             self.symbols[objective.name] = LetSymbol(objective.name, objective_array)
+        else:
+            self.failed.update(s.name for s in self.file.statements if isinstance(s, tree.Objective) and s.name)
         shown = self._shown()
         method = self._method()
         if self.diagnostics:
