@@ -291,7 +291,8 @@ class _Builder:
                 if declaration.parameters is not None:
                     self.symbols[declaration.name] = FunctionSymbol(declaration.name, declaration)
                     return
-                array = self.statements.let(declaration)
+                with self._words(declaration):
+                    array = self.statements.let(declaration)
                 self.workspace.marker.keep()
                 self.symbols[declaration.name] = LetSymbol(declaration.name, array)
                 self.lets[declaration.name] = self.statements.let_template(declaration, array)

@@ -61,7 +61,11 @@ class Canonical:
                 slots.append(new)
             else:
                 slots.append(self._walk(slot, before, {}))
-        return nodes.Each(term, *slots)
+        result = nodes.Each(term, *slots)
+        span = self.marker.spans.get(each)
+        if span is not None:
+            self.spans.setdefault(result, span)
+        return result
 
     def _name(self, old: Index, new: Index) -> None:
         name = self.marker.names.get(old)

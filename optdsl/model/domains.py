@@ -145,11 +145,12 @@ class Domains:
             )
         symbol = self.workspace.lookup(node.name, node.span, context)
         if not isinstance(symbol, SetSymbol):
+            single = isinstance(symbol, EntrySymbol) and symbol.role == "parameter" and not symbol.axes
             self.fault(
                 "not-a-set",
                 node.span,
-                f"`{node.name}` is not a set",
-                f"iterate over a set, or over a range: `1..{node.name}`",
+                f"`{node.name}` is {kind_of(symbol)}, not a set",
+                f"write a set, or a range: `1..{node.name}`" if single else "write a declared set, a range `1..n`, or `{...}`",
             )
         return symbol
 
@@ -177,11 +178,13 @@ class Domains:
             )
         value = None
         if not any(i in context.bound for s in slots for i in s.atoms(Index)):
-            value = self._family_member(family, slots)
+            member = nodes.Each(nodes.NamedSet(symbol.name), *slots)
+            self.marker.mark(member, node.span)
+            value = self._family_member(member, family, slots)
         return Axis(nodes.NamedSet(symbol.name), family.tuples.arity - family.index_width, value, slots)
 
-    def _family_member(self, family: Family, slots: tuple[sympy.Expr, ...]) -> SetValue:
-        start, count = self.workspace.lanes.group(nodes.NamedSet(family.name), family, slots, Frame())
+    def _family_member(self, term: nodes.Each, family: Family, slots: tuple[sympy.Expr, ...]) -> SetValue:
+        start, count = self.workspace.lanes.group(term, family, slots, Frame())
         order = family.tuples.join(tuple(range(family.index_width))).order
         chosen = order[int(start) : int(start) + int(count)]
         columns = family.tuples.columns[family.index_width :]
@@ -236,7 +239,7 @@ class Domains:
             # one name for a whole tuple
             name = slots[0].name
             fresh = [self.marker.fresh(f"{name}.{k + 1}") for k in range(arity)]
-            self._add(axes, fresh, eaches, parts, set(fresh))
+            self._add(axes, factors, fresh, eaches, parts, set(fresh))
             return context.bind({name: sympy.Tuple(*fresh)})
         if slots is not None and len(slots) != arity:
             self.fault(
@@ -248,10 +251,10 @@ class Domains:
             )
         if slots is None:
             fresh = [self.marker.fresh() for _ in range(arity)]
-            self._add(axes, fresh, eaches, parts, set(fresh))
+            self._add(axes, factors, fresh, eaches, parts, set(fresh))
             return context
         bound, new, names = self._slots(slots, iterator, context, conditions)
-        self._add(axes, bound, eaches, parts, new)
+        self._add(axes, factors, bound, eaches, parts, new)
         return context.bind(names)
 
     def _slots(
@@ -289,17 +292,20 @@ class Domains:
     def _add(
         self,
         axes: Sequence[Axis],
+        sets: Sequence[tree.Expr],
         slots: Sequence[sympy.Expr],
         eaches: list[Each],
         parts: list[Part],
         new: set[Index],
     ) -> None:
         at = 0
-        for axis in axes:
+        for axis, written in zip(axes, sets, strict=True):
             own = slots[at : at + axis.arity]
             at += axis.arity
             fresh = tuple(s for s in own if s in new)
-            eaches.append(nodes.Each(axis.term, *axis.prefix, *own))
+            each = nodes.Each(axis.term, *axis.prefix, *own)
+            self.marker.mark(each, written.span)
+            eaches.append(each)
             whole = len(fresh) == axis.arity and not axis.prefix and axis.value is not None
             parts.append(Part(axis if whole else None, fresh, fresh))
             self.homes.update(dict.fromkeys(fresh, axis) if whole and axis.arity == 1 else {})

@@ -86,14 +86,17 @@ class Elaborator:
         if isinstance(node, tree.Binary) and node.op == "and":
             return [*self.condition(node.left, context), *self.condition(node.right, context)]
         expression = self.scalar(node, context, "a condition")
-        if context.mode != "show" and nodes.has_variables(expression):
+        self._require_known(expression, node.span, context)
+        return [expression]
+
+    def _require_known(self, condition: sympy.Basic, span: Span, context: Context) -> None:
+        if context.mode != "show" and nodes.has_variables(condition):
             self.fault(
                 "condition-on-variable",
-                node.span,
+                span,
                 "a condition cannot depend on a variable: its value is not known before the solve",
                 "use `max(...)`, `min(...)`, `abs(...)`, or a binary variable",
             )
-        return [expression]
 
     # ------------------------------------------------------------------------------------------------------ leaves
 
@@ -276,7 +279,9 @@ class Elaborator:
                     f"compare numbers with `{'>' if op == '>>' else '<'}`",
                 )
             pair = self.arrays((left, right), context)
-            parts.append(self.elementwise(pair, lambda a, b, op=op: nodes.Compare(op, a, b), node.span))
+            compared = self.elementwise(pair, lambda a, b, op=op: nodes.Compare(op, a, b), node.span)
+            self._require_known(compared.body, left.span.to(right.span), context)
+            parts.append(compared)
         if len(parts) == 1:
             return parts[0]
         return self.elementwise(parts, lambda *a: nodes.Logic("and", *a), node.span)

@@ -77,6 +77,13 @@ class _Case:
         lane = sorted(self.fault.lane.items(), key=lambda item: str(item[0]))
         return [(i, label) for i, label in lane if i in mentioned and i in self.marks.names]
 
+    def written(self, each: nodes.Each) -> str:
+        """The set of an iterator, as the user wrote it where that is known."""
+        span = self.marks.spans.get(each)
+        if span is not None and span.line == span.end_line:
+            return self.source.text[span.start : span.end]
+        return self.shown(each.set)
+
     def report(self, code: str, message: str, hint: str | None) -> Diagnostic:
         return Diagnostic(code, f"in {self.statement}, {message}", self.span, hint, self.source)
 
@@ -162,7 +169,7 @@ def _no_such_member(case: _Case) -> Diagnostic:
 
 def _empty(case: _Case) -> Diagnostic:
     function, over = case.fault.facts["function"], case.fault.node.over
-    names = [case.shown(each.set) for each in over.iterators]
+    names = [case.written(each) for each in over.iterators]
     if over.conditions:
         conditions = " and ".join(case.shown(c) for c in over.conditions)
         reason, guard = f"no member fulfills `{conditions}`", None

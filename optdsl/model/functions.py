@@ -18,7 +18,7 @@ from optdsl.errors import Span
 from optdsl.language import tree
 from optdsl.model import shapes
 from optdsl.model.model import DomainCondition
-from optdsl.model.scope import Context, EntrySymbol, FunctionSymbol, SetSymbol
+from optdsl.model.scope import Context, EntrySymbol, FunctionSymbol, SetSymbol, kind_of
 from optdsl.model.shapes import Arr, Axis
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
@@ -771,7 +771,8 @@ class Functions:
             self.fault(
                 "not-a-set",
                 node.args[-1].span,
-                f"`{name}` takes a set" + (" as its last argument" if needs_member else ""),
+                f"`{name}` takes a set{' as its last argument' if needs_member else ''}, but this is "
+                f"{self._kind(node.args[-1], context)}",
                 f"write `{name}(i, S)`" if needs_member else f"write `{name}(S)`",
             )
         axis = self.elaborator.domains.axis(node.args[-1], context)
@@ -798,6 +799,11 @@ class Functions:
         if name == "ord":
             return Arr(position + 1)
         return self._single(shapes.nth(axis, position + (1 if name == "next" else -1)), node)
+
+    def _kind(self, node: tree.Expr, context: Context) -> str:
+        if isinstance(node, tree.Name) and node.name not in context.indices and node.name not in context.arguments:
+            return kind_of(self.workspace.lookup(node.name, node.span, context))
+        return "an expression"
 
     def _single(self, slots: tuple[sympy.Expr, ...], node: tree.Call) -> Arr:
         if len(slots) > 1:

@@ -138,6 +138,15 @@ class Workspace:
         return symbol
 
 
+def kind_of(symbol: Symbol) -> str:
+    """`a parameter`, `a table` ..., as messages say it."""
+    if isinstance(symbol, EntrySymbol | OtherSymbol):
+        kind = symbol.role if isinstance(symbol, EntrySymbol) else symbol.kind
+    else:
+        kind = {SetSymbol: "set", LetSymbol: "named expression", FunctionSymbol: "function"}[type(symbol)]
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
 def set_axis(name: str, value: SetValue) -> Axis:
     """An axis over a declared set."""
     return Axis(nodes.NamedSet(name), value.arity, value)

@@ -134,6 +134,13 @@ class Statements:
                 "write `... <= ...`, `... >= ...` or `... = ...`",
             )
             return
+        if {"<=", ">="} <= set(relation.ops):
+            self.elaborator.fault(
+                "mixed-directions",
+                relation.span,
+                "a chain of inequalities goes one way, but this one mixes `<=` and `>=`",
+                "write `low <= x <= high`, or two constraints",
+            )
         for op, span in zip(relation.ops, relation.op_spans, strict=True):
             if op in STRICT:
                 self.elaborator.fault(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from optdsl.data.members import same_members
-from optdsl.errors import Span
+from optdsl.errors import ModelError, Span
 from optdsl.language import tree
 from optdsl.model.domains import OpenDomain
 from optdsl.model.elaborate import Elaborator
@@ -19,6 +20,8 @@ from optdsl.model.shapes import Arr, Axis
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 
+MOST_ENTRIES = 2**31 - 1  # solvers number columns with 32 bits
+
 
 @dataclass(eq=False)
 class Variables:
@@ -29,7 +32,14 @@ class Variables:
     def declare(self, declaration: tree.VarDecl, domain: OpenDomain, axes: tuple[Axis, ...], offset: int) -> Variable:
         """The variable with its columns from `offset` on."""
         values = tuple(axis.value for axis in axes if axis.value is not None)
-        size = int(np.prod([len(v) for v in values], dtype=np.int64))
+        size = math.prod(len(v) for v in values)
+        if size > MOST_ENTRIES:
+            self.elaborator.fault(
+                "too-large",
+                declaration.name_span,
+                f"`{declaration.name}` would have {size:,} entries",
+                "declare it over a sparse set of tuples instead of a product of sets",
+            )
         flags = self._flags(declaration, axes)
         columns, width = None, size
         if flags & {"symmetric", "psd", "nsd"}:
@@ -103,7 +113,7 @@ class Variables:
     ) -> np.ndarray:
         """A data expression at every entry (size,); a whole array over the same axes is taken entry by entry."""
         context = Context(domain.context.indices, domain.context.arguments, "data")
-        array = self.elaborator.array(node, context)
+        array = self._data(node, context)
         marker = self.elaborator.marker
         with in_words(self.elaborator.workspace.source, Marks(marker.spans, marker.names), node.span, what):
             if not array.axes:
@@ -116,6 +126,15 @@ class Variables:
             merged = self.elaborator.elementwise([target, array], lambda a, b: a + b, node.span)
             frame = self.elaborator.workspace.lanes.extend(Frame(), nodes.over(merged.eaches)).child
             return self.elaborator.workspace.lanes.full(merged.body, frame).reshape(size)
+
+    def _data(self, node: tree.Expr, context: Context) -> Arr:
+        try:
+            return self.elaborator.array(node, context)
+        except ModelError as error:
+            hint = "a bound or start is data; write a relation between variables as a constraint, under `subject to`"
+            raise ModelError(
+                *(replace(d, hint=hint) if d.code == "variable-in-data" else d for d in error.diagnostics)
+            ) from None
 
     def _bounds(
         self, declaration: tree.VarDecl, domain: OpenDomain, axes: tuple[Axis, ...], size: int, binary: bool

@@ -51,7 +51,7 @@ class Lanes(LaneSets):
     def full(self, expression: sympy.Basic, frame: Frame) -> np.ndarray:
         """The value as a full float64 array of the frame's shape."""
         value = self.numbers(expression, frame)
-        return np.ascontiguousarray(np.broadcast_to(value, frame.shape), dtype=np.float64)
+        return np.asarray(np.broadcast_to(value, frame.shape), dtype=np.float64, order="C")
 
     def condition(self, expression: sympy.Basic, frame: Frame) -> np.ndarray:
         """A condition over the frame, as bool."""
@@ -72,6 +72,11 @@ class Lanes(LaneSets):
 
 def _scalar(value: float, frame: Frame) -> np.ndarray:
     return np.full((1,) * len(frame.shape), value)
+
+
+def _nothing(frame: Frame) -> np.ndarray:
+    """The value of anything where there are no lanes: nothing is looked up, so that nothing can be missing."""
+    return np.zeros(tuple(min(size, 1) for size in frame.shape))
 
 
 def number(expression: sympy.Basic) -> int | float:
@@ -100,6 +105,8 @@ def _label(lanes: Lanes, label: nodes.Label, frame: Frame) -> Members:
 
 def _parameter(lanes: Lanes, entry: nodes.ParameterEntry, frame: Frame) -> Value:
     array = lanes.parameters[entry.name]
+    if not frame.size:
+        return Members(array.labels, _nothing(frame).astype(np.int64)) if isinstance(array, LabelArray) else _nothing(frame)
     located = lanes.located(entry, array.axes, entry.slots, frame)
     if isinstance(array, LabelArray):
         flat = array.flat(tuple(p.codes for p in located))
@@ -118,6 +125,8 @@ def _parameter(lanes: Lanes, entry: nodes.ParameterEntry, frame: Frame) -> Value
 def _variable(lanes: Lanes, entry: nodes.VariableEntry, frame: Frame) -> np.ndarray:
     if lanes.values is None:
         raise LaneFault("variable-in-data", entry, {})
+    if not frame.size:
+        return _nothing(frame)
     return lanes.values[lanes.columns(entry, frame)]
 
 
@@ -126,6 +135,8 @@ def _variable(lanes: Lanes, entry: nodes.VariableEntry, frame: Frame) -> np.ndar
 
 def _add(lanes: Lanes, expression: sympy.Add, frame: Frame) -> np.ndarray:
     total = lanes.numbers(expression.args[0], frame)
+    if total.dtype == bool:
+        total = total.astype(np.int64)  # conditions add up as 0 and 1
     for term in expression.args[1:]:
         total = total + lanes.numbers(term, frame)
     return total
@@ -234,25 +245,27 @@ def _logic(lanes: Lanes, node: nodes.Logic, frame: Frame) -> np.ndarray:
 def _contains(lanes: Lanes, node: nodes.Contains, frame: Frame) -> np.ndarray:
     members = lanes.set_value(node.set, frame.bindings or ())
     if members is None:
-        low, high, step = (lanes.numbers(end, frame) for end in node.set.args)
+        low, high, step = (lanes.integer_end(end, frame) for end in node.set.args)
         value = lanes.numbers(node.slots[0], frame)
         upward = (value >= low) & (value <= high)
         downward = (value <= low) & (value >= high)
         return np.where(step > 0, upward, downward) & ((value - low) % step == 0)
-    tuples = members.tuples if isinstance(members, Family) else members
-    return lanes.positions(tuples, node.slots, frame).codes >= 0
+    if isinstance(members, Family):
+        lanes.located(node, members.axes, node.slots[: members.index_width], frame)
+        members = members.tuples
+    return lanes.positions(members, node.slots, frame).codes >= 0
 
 
 def _position(lanes: Lanes, node: nodes.Position, frame: Frame) -> np.ndarray:
     members = lanes.set_value(node.set, frame.bindings or ())
     if members is None:
-        low, _, step = (lanes.numbers(end, frame) for end in node.set.args)
+        low, _, step = (lanes.integer_end(end, frame) for end in node.set.args)
         return (lanes.numbers(node.slots[0], frame) - low) // step
     if isinstance(members, Family):
         width = members.index_width
         (place,) = lanes.located(node, [members.tuples], node.slots, frame)
         join = members.tuples.join(tuple(range(width)))
-        start, _ = lanes.group(members, node.slots[:width], frame)
+        start, _ = lanes.group(node, members, node.slots[:width], frame)
         rank = np.empty(len(join.order), dtype=np.int64)
         rank[join.order] = np.arange(len(join.order))
         return rank[place.codes] - start
@@ -264,14 +277,16 @@ def _nth(lanes: Lanes, node: nodes.Nth, frame: Frame) -> Members:
     term, position, part = node.args[:3]
     members = lanes.set_value(term, frame.bindings or ())
     at = np.asarray(lanes.numbers(position, frame))
+    if at.dtype.kind == "f":
+        at = np.rint(at).astype(np.int64)  # `div` and `mod` of whole numbers
     column = int(part)
     if members is None:
-        low, high, step = (lanes.numbers(end, frame) for end in term.args)
+        low, high, step = (lanes.integer_end(end, frame) for end in term.args)
         _inside(lanes, node, at, np.maximum(0, (high - low) // step + 1), frame)
         labels = low + step * at
         return Members(IntegerLabels(labels.reshape(-1)), np.arange(labels.size).reshape(labels.shape))
     if isinstance(members, Family):
-        start, count = lanes.group(members, node.args[3:], frame)
+        start, count = lanes.group(node, members, node.args[3:], frame)
         _inside(lanes, node, at, count, frame)
         order = members.tuples.join(tuple(range(members.index_width))).order
         return Members(members.tuples.columns[members.index_width + column], order[start + at])
@@ -289,10 +304,10 @@ def _inside(lanes: Lanes, node: nodes.Nth, at: np.ndarray, count: np.ndarray, fr
 def _size(lanes: Lanes, node: nodes.Size, frame: Frame) -> np.ndarray:
     members = lanes.set_value(node.args[0], frame.bindings or ())
     if members is None:
-        low, high, step = (lanes.numbers(end, frame) for end in node.args[0].args)
+        low, high, step = (lanes.integer_end(end, frame) for end in node.args[0].args)
         return np.maximum(0, (high - low) // step + 1)
     if isinstance(members, Family):
-        return lanes.group(members, node.args[1:], frame)[1]
+        return lanes.group(node, members, node.args[1:], frame)[1]
     return _scalar(len(members), frame)
 
 
@@ -310,7 +325,10 @@ def _reduce(lanes: Lanes, node: nodes.Reduce, frame: Frame) -> np.ndarray:
     extra = [float(lanes.numbers(e, frame).reshape(-1)[0]) for e in node.extra]
     fold = Fold(extension, [value])
     if row.empty is None and fold.some_empty:
-        raise LaneFault("empty", node, {}, function=node.name)
+        at = fold.empty_lane()
+        lane = lanes.lane(frame, tuple(at.get(d, 0) for d in range(len(frame.shape))))
+        known = {i: label for i, label in lane.items() if frame.bindings and frame.bindings[i].dim in at}
+        raise LaneFault("empty", node, known, function=node.name)
     return fold.result(row.kernel(fold.members(value), fold.groups, *extra))
 
 

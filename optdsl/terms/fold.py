@@ -34,6 +34,15 @@ class Fold:
         """Whether a group has no member (and there is a lane that asks for it)."""
         return bool(np.prod(self.parent_shape)) and bool((np.asarray(self.groups.count) == 0).any())
 
+    def empty_lane(self) -> dict[int, int]:
+        """The position along each dimension of the parent that the first empty group depends on."""
+        if not self._held:
+            return {}
+        assert isinstance(self.groups, SegmentGroups)
+        sizes = np.bincount(self.groups.segment, minlength=self.groups.groups)
+        place = np.unravel_index(int(np.flatnonzero(sizes == 0)[0]), [self.parent_shape[d] for d in self._held])
+        return {d: int(k) for d, k in zip(self._held, place, strict=True)}
+
     def members(self, value: np.ndarray) -> np.ndarray:
         """A value over the child's lanes, as the groups take it."""
         value = np.broadcast_to(value, self._shape)

@@ -229,9 +229,9 @@ class FrameBuilder:
 
     def filter(self, condition: np.ndarray) -> None:
         """Keep the lanes where `condition` (broadcastable over the lanes so far) holds."""
-        dims = [d for d, size in enumerate(condition.shape) if size > 1]
+        dims = [d for d, size in enumerate(condition.shape) if size != 1]
         if not dims:
-            if condition.size and not bool(condition.reshape(-1)[0]):
+            if not bool(condition.reshape(-1)[0]):
                 self._empty()
             return
         flat = condition.reshape([condition.shape[d] for d in dims])

@@ -106,7 +106,7 @@ class LaneSets:
         if any(index in bound for end in term.args for index in end.atoms(Index)):
             return None
         scalar = Frame()
-        low, high, step = (self._integer_end(end, scalar) for end in term.args)
+        low, high, step = (self.integer_end(end, scalar) for end in term.args)
         return self.range_value(int(low), int(high), int(step), term)
 
     def range_value(self, low: int, high: int, step: int, term: sympy.Basic) -> SetValue:
@@ -118,7 +118,8 @@ class LaneSets:
             self._ranges[key] = range_set(text, low, high, step)
         return self._ranges[key]
 
-    def _integer_end(self, end: sympy.Basic, frame: Frame) -> np.ndarray:
+    def integer_end(self, end: sympy.Basic, frame: Frame) -> np.ndarray:
+        """A range's end or step over the frame as int64; not a whole number: LaneFault `range-end`."""
         value = self.numbers(end, frame)
         if value.dtype.kind in "iu":
             return value
@@ -172,10 +173,14 @@ class LaneSets:
         return found[inverse].reshape(value.shape)
 
     def group(
-        self, family: Family, slots: Sequence[sympy.Basic], frame: Frame
+        self, node: sympy.Basic, family: Family, slots: Sequence[sympy.Basic], frame: Frame
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Start and count of the family's set at each lane, within the order of its join by index."""
+        """Start and count of the family's set at each lane, within the order of its join by index.
+
+        An index outside the family's own: LaneFault `outside`.
+        """
         width = family.index_width
+        self.located(node, family.axes, slots[:width], frame)
         codes = [self._column_codes(family.tuples, k, self.evaluate(slots[k], frame), frame) for k in range(width)]
         return family.tuples.join(tuple(range(width))).ranges(codes)
 
@@ -188,7 +193,7 @@ class LaneSets:
             part = slots[at : at + axis.arity]
             at += axis.arity
             positions = self.positions(axis, part, frame)
-            if positions.dim is None and positions.codes.size and positions.codes.min() < 0:
+            if positions.dim is None and frame.size and positions.codes.min() < 0:
                 lane = tuple(np.argwhere(positions.codes < 0)[0])
                 values = tuple(self._label_at(slot, frame, lane) for slot in part)
                 raise LaneFault("outside", node, self.lane(frame, lane), axis=axis, member=values, slots=part)
@@ -255,6 +260,8 @@ class LaneSets:
             builder.add_dense(len(tuples), {s: (tuples.columns[k], None) for k, s in fresh.items()})
             return
         current = builder.frame()
+        if isinstance(members, Family):
+            self.located(each, members.axes, each.slots[: members.index_width], current)
         codes = [
             self._column_codes(tuples, k, self.evaluate(each.slots[k], current), current) for k in fixed
         ]
@@ -266,7 +273,7 @@ class LaneSets:
 
     def _iterate_range(self, builder: FrameBuilder, each: Each) -> None:
         current = builder.frame()
-        low, high, step = (self._integer_end(end, current) for end in each.set.args)
+        low, high, step = (self.integer_end(end, current) for end in each.set.args)
         if (step == 0).any():
             raise LaneFault("zero-step", each.set, {})
         slot = each.slots[0]

@@ -1,0 +1,191 @@
+"""Texts in which one rule of the language decides; optdsl and the plain evaluator must read them alike."""
+
+from __future__ import annotations
+
+import pytest
+from agreement import assert_agreement, model_of
+
+from optdsl.classify import analyze
+from optdsl.errors import ModelError
+
+MEANINGS = {
+    "conditions add up as numbers": """
+set I = 1..4
+var x[I]
+minimize sum(((i > 1) + (i > 2)) * x[i] for i in I)
+""",
+    "a sum of conditions counts": """
+set I = 1..4
+param n = sum(i > 2 for i in I)
+var x
+minimize n * x
+""",
+    "a condition over an empty product": """
+set I = 1..3
+set J = 1..0
+var x[I]
+minimize sum(x[i] for i in I, j in J if i < j) + sum(x[i] for i in I)
+""",
+    "a family without instances": """
+set I = 1..3
+set J = 1..0
+var x[I]
+minimize sum(x[i] for i in I)
+subject to
+  c[i in I, j in J if i < j]: x[i] <= j
+  d[i in I]: sum(x[k] for k in I, j in J if k < j and i < k) <= 1
+""",
+    "an equality in a declaration keeps both indices": """
+set I = 1..3
+var y[i in I, j in I if i = j]
+minimize sum(y[i, i] for i in I)
+subject to
+  c[i in I, j in I if i = j]: y[i, j] <= 1
+""",
+    "an equality in a family keeps all indices": """
+set I = 1..3
+set A = {(i, j) in I * I if i <= j}
+var y[I]
+minimize sum(y[i] for i in I)
+subject to
+  c[(i, j) in A if i = 2]: y[j] <= i
+  d[i in I, (k, j) in A if k = i]: y[j] <= i + k
+""",
+    "a condition guards the ones behind it": """
+set T = 1..4
+var x[T]
+minimize sum(x[t] for t in T)
+subject to
+  c[k in T]: sum(x[i] for i in T if k > 1 and i = prev(k, T)) <= x[k]
+""",
+    "a condition guards a look-up behind it": """
+set T = 1..4
+param p[2..4] = [1, 2, 3]
+var x[T]
+minimize sum(x[t] for t in T)
+subject to
+  c[k in T]: sum(x[i] for i in T if k > 1 and i = p[k]) <= x[k]
+""",
+    "reshape": """
+set I = 1..6
+var x[I]
+minimize sum(reshape(x, 2, 3) @ [1, 2, 3])
+subject to
+  c: reshape(x, 3, 2) <= 4
+""",
+    "ranges that count down": """
+set I = 5..1 by -2
+var x[I]
+minimize sum(i * x[i] for i in I)
+subject to
+  c[i in I if i < 5]: x[i] <= x[prev(i, I)]
+  d[k in 1..3]: sum(x[j] for j in 5..1 by -2 if j > k) <= k
+  e[k in 1..3]: sum(j for j in k..1 by -1) + x[1] <= k
+""",
+    "a number between the members": """
+set M = {"a", 2, "b"}
+var x[M]
+minimize sum(x[m] for m in M if m = 2.5) + sum(x[m] for m in M if m = 2)
+""",
+    "membership in a range with an index": """
+set I = 1..5
+var x[I]
+minimize sum(x[i] for i in I if i in 2..i + 1 and i in 1..4 by 3)
+""",
+    "one name for a tuple": """
+set I = 1..3
+set A = {(i, j) in I * I if i < j}
+var x[A]
+param c[a in A] = 2
+minimize sum(c[a] * x[a] for a in A)
+subject to
+  q[a in A]: x[a] <= 3
+  r[(i, j) in A]: x[i, j] + sum(x[k, j] for (k, j) in A) <= 3
+""",
+    "parts fixed by literals": """
+set I = 1..3
+set A = {(i, j) in I * I if i < j}
+var x[A]
+minimize sum(x[1, j] for (1, j) in A) + sum(x[i, j] for (i, j) in A if j = 3) + sum(x[i, j] for (i, j) in A if i = first(I) + 1)
+""",
+    "a name twice in a tuple": """
+set I = 1..3
+set A = I * I
+var x[A]
+minimize sum(x[i, i] for (i, i) in A)
+""",
+    "members as indices": """
+set I = 1..4
+set C = {"r", "g"}
+param lab[I] in C = ["r", "g", "g", "r"]
+param nx[I] = [2, 3, 4, 1]
+var x[I]
+var y[C]
+minimize sum(x[nx[i]] * i for i in I) + sum(y[lab[i]] for i in I)
+subject to
+  a[c in C]: sum(x[i] for i in I if lab[i] = c) <= y[c]
+  b[i in I]: y[lab[i]] + y[lab[nx[i]]] <= x[nx[nx[i]]]
+""",
+    "recursion": """
+param fact[k in 0..5] = 1 if k = 0 else k * fact[k - 1]
+param fib[k in 1..8] = 1 if k <= 2 else fib[k-1] + fib[k-2]
+param grid[i in 0..3, j in 0..3] = 1 if i = 0 or j = 0 else grid[i-1, j] + grid[i, j-1]
+param back[k in 1..4] = k if k = 4 else back[k+1] + k
+param cum[k in 1..5] = k + sum(cum[j] for j in 1..k-1)
+var x
+minimize x * fact[5] + fib[8] + grid[3,3] + back[1] + cum[5]
+""",
+    "named expressions": """
+set I = 1..3
+set S = {"a", "b"}
+param m[I, S] = [[1,2],[3,4],[5,6]]
+var w[I, S]
+let rows[i in I] = sum(w[i, s] for s in S)
+let sc = m * w
+let f(t, i) = t * i + 1
+minimize sum(rows[i] for i in I) + sum(sc) + f(rows[2], 3) + sum(f(w[i, "a"], i) for i in I)
+subject to
+  c[i in I if i > 1]: rows[i] - rows[i - 1] <= sum(sc[i, s] for s in S)
+  d: rows <= 4
+  e: sc[:, "a"] >= rows
+""",
+}
+
+FAULTS = {
+    "an index outside a family": """
+set I = 1..3
+set F[i in 1..2] = 1..i
+var x[I]
+minimize sum(x[i] for i in I)
+subject to
+  c[i in I]: sum(x[j] for j in F[i]) <= 1
+""",
+    "a range that ends at a half": """
+param n = 5
+var x[1..n]
+minimize sum(x[i] for i in 1..n if i in 1..n/2)
+""",
+    "a range that ends at a half for some index": """
+param n = 4
+var x[1..n]
+minimize sum(x[i] for k in 1..n, i in 1..k/2)
+""",
+    "membership in a range that ends at a half": """
+param n = 4
+var x[1..n]
+minimize sum(x[i] for k in 1..n, i in 1..n if i in 1..k/2)
+""",
+}
+
+
+@pytest.mark.parametrize("title", MEANINGS)
+def test_meaning(title: str) -> None:
+    assert assert_agreement(MEANINGS[title]) is not None, "both find a mistake"
+
+
+@pytest.mark.parametrize("title", FAULTS)
+def test_fault(title: str) -> None:
+    assert assert_agreement(FAULTS[title]) is None
+    with pytest.raises(ModelError) as caught:
+        analyze(model_of(FAULTS[title]))
+    assert all(d.span is not None and d.hint for d in caught.value.diagnostics)
