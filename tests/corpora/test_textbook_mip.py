@@ -34,7 +34,7 @@ def columns(name: str) -> list[tuple[str, ...]]:
         ("food_manufacture_2", {}, 100278.70),
         ("steel_multi_fixed", {}, 229850),
         ("steel_multi_fixed", {"least": 375, "serves": 5}, 235625),
-        pytest.param("factory_planning_2", {}, 108855.00, marks=pytest.mark.nightly),
+        ("factory_planning_2", {}, 108855.00),
         pytest.param("ulysses16", {}, 6859, marks=pytest.mark.nightly),
     ],
 )
