@@ -233,11 +233,11 @@ class _Builder:
 
     def _evaluate_declarations(self) -> None:
         uses = {name: self._uses(name, declaration) for name, declaration in self.declarations.items()}
-        order, errors = evaluation_order(uses, self.source)
+        order, errors, circular = evaluation_order(uses, self.source)
+        self.failed |= circular
         for error in errors:
             self.diagnostics.extend(error.diagnostics)
             self.only_data = False
-            self.failed.update(n for n in self.declarations if f"{n} ->" in error.diagnostics[0].message)
         for name in order:
             if name in self.failed:
                 continue

@@ -21,7 +21,7 @@ from optdsl.data.members import (
 )
 from optdsl.errors import Span
 from optdsl.language import tree
-from optdsl.model.scope import Context, EntrySymbol, SetSymbol
+from optdsl.model.scope import Context, EntrySymbol, SetSymbol, kind_of
 from optdsl.model.shapes import Axis, letters
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame

@@ -28,13 +28,16 @@ def names_in(node: object) -> Iterator[tree.Name]:
                         stack.append(value)
 
 
-def evaluation_order(uses: Mapping[str, Mapping[str, Span]], source: Source) -> tuple[list[str], list[ModelError]]:
-    """Names so that each stands after those that it uses, and an error for each cycle.
+def evaluation_order(
+    uses: Mapping[str, Mapping[str, Span]], source: Source
+) -> tuple[list[str], list[ModelError], set[str]]:
+    """Names so that each stands after those that it uses, an error for each cycle, and the names in cycles.
 
     `uses` maps a declared name to the declared names that it uses, with the place of the first use.
     """
     order: list[str] = []
     errors: list[ModelError] = []
+    circular: set[str] = set()
     state: dict[str, int] = {}
     for root in uses:
         if root in state:
@@ -52,10 +55,11 @@ def evaluation_order(uses: Mapping[str, Mapping[str, Span]], source: Source) -> 
                 names = [n for n, _ in path]
                 cycle = [*names[names.index(following) :], following]
                 errors.append(_cycle(cycle, uses[name][following], source))
+                circular.update(cycle)
             elif following not in state:
                 state[following] = 1
                 path.append((following, iter(uses[following])))
-    return order, errors
+    return order, errors, circular
 
 
 def _cycle(cycle: list[str], span: Span, source: Source) -> ModelError:
