@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from optdsl.atoms import ARRAYWISE, ELEMENTWISE, METRICS, REDUCTIONS
+from optdsl.atoms import ARRAYWISE, ENTRIES, METRICS, REDUCTIONS
 from optdsl.data.arrays import DenseArray, LabelArray
 from optdsl.data.members import IntegerLabels, TextLabels, find, object_array
 from optdsl.terms import nodes
@@ -159,7 +159,7 @@ def _pow(lanes: Lanes, expression: sympy.Pow, frame: Frame) -> np.ndarray:
 
 
 def _apply(lanes: Lanes, node: nodes.Apply, frame: Frame) -> np.ndarray:
-    row = ELEMENTWISE[node.name]
+    row = ENTRIES[node.name]
     return np.asarray(row.kernel(*[np.asarray(lanes.numbers(a, frame), dtype=np.float64) for a in node.slots]))
 
 
