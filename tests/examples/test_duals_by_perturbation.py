@@ -7,8 +7,6 @@ dual, unique or not, lies between the slopes to the left and to the right.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from reference_program import EXAMPLES, read_rows
@@ -33,6 +31,12 @@ CONTINUOUS = (
     "project",
     "transportation",
 )
+# example: the declaration of its integer variable, the variable, its domain
+INTEGER = {
+    "facility_location": ("var open[SITE] binary\n", "open", "SITE"),
+    "scheduling": ("var first_is[PAIR] binary  # 1: the first job of the pair comes first\n", "first_is", "PAIR"),
+    "unit_commitment": ("var on[UNIT, HOUR] binary\n", "on", "UNIT, HOUR"),
+}
 SHIFT = 1e-3
 MOST = 12
 """How many instances of one constraint are tried; of more, a fixed sample."""
@@ -67,18 +71,34 @@ def shifted(text: str, constraint: Constraint, labels: tuple[int | str, ...], sh
     return f"{text[: place.end]} {sign} {amount}{text[place.end :]}"
 
 
-def value(text: str, folder: Path, name: str) -> float | None:
-    """The optimal value of a model text, read as if it lay in the folder; None when it is infeasible."""
-    solution = optdsl.parse(text, name=name, folder=folder).solve()
+def value(text: str, name: str, data: dict[str, np.ndarray]) -> float | None:
+    """The optimal value of a model text, read as if it lay with the examples; None when it is infeasible."""
+    solution = optdsl.parse(text, name=name, folder=EXAMPLES).solve(**data)
     assert solution.status.word in ("optimal", "infeasible")
     return solution.objective
 
 
 @pytest.mark.parametrize("example", CONTINUOUS)
 def test_every_dual_is_a_rate_of_change(example: str) -> None:
-    path = EXAMPLES / f"{example}.opt"
-    text = path.read_text(encoding="utf-8")
-    solution = optdsl.load(path).solve()
+    text = (EXAMPLES / f"{example}.opt").read_text(encoding="utf-8")
+    check_duals(text, example, optdsl.load(EXAMPLES / f"{example}.opt").solve())
+
+
+@pytest.mark.parametrize("example", INTEGER)
+def test_duals_with_integers_fixed(example: str) -> None:
+    """With integers, the duals are those of the problem in which the integers stay at their values."""
+    text = (EXAMPLES / f"{example}.opt").read_text(encoding="utf-8")
+    solution = optdsl.load(EXAMPLES / f"{example}.opt").solve()
+    assert solution.duals_with_integers_fixed
+    declaration, variable, domain = INTEGER[example]
+    assert text.count(declaration) == 1
+    held = f"param held[{domain}]\nvar {variable}[{domain}] >= held, <= held\n"
+    fixed = text.replace(declaration, held)
+    check_duals(fixed, example, solution, held=np.rint(np.asarray(solution[variable])))
+
+
+def check_duals(text: str, name: str, solution: optdsl.Solution, **data: np.ndarray) -> None:
+    """Moves one right-hand side of the text at a time and compares the new optimum with what the dual promises."""
     assert solution.objective is not None
     upward = 1 if solution.sense == "minimize" else -1
     generator, moved = np.random.default_rng(1), 0
@@ -89,7 +109,7 @@ def test_every_dual_is_a_rate_of_change(example: str) -> None:
         for labels, dual in (instances[k] for k in picked):
             key = labels if isinstance(labels, tuple) else (labels,)
             for shift in (-SHIFT, SHIFT):
-                new = value(shifted(text, constraint, key, shift), EXAMPLES, example)
+                new = value(shifted(text, constraint, key, shift), name, data)
                 if new is None:
                     continue
                 excess = upward * (new - solution.objective - dual * shift)
