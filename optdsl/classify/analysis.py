@@ -22,6 +22,7 @@ from optdsl.classify.collect import (
     NotCollected,
     Sink,
 )
+from optdsl.classify.infinite import culprit
 from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.smooth import smoothness_of
 from optdsl.data.members import Label, label_text
@@ -169,7 +170,7 @@ class _Analyst:
                 blame = self._blame(reason, objective.marks, objective.span, objective.name)
                 name = objective.name
                 return StatementFact(name, objective.span.line, "objective", "unknown", smoothness, False, blame), None
-            self._finite(sink, objective.name, objective.span, root, objective.marks)
+            self._finite(sink, objective.body, objective.name, objective.span, root, objective.marks)
         curved = sink.bent or bool(sink.squares or sink.products)
         curvature = sense if curved else AFFINE if sink.terms else "constant"
         quadratic = bool(sink.squares or sink.products)
@@ -234,7 +235,7 @@ class _Analyst:
     def _collect_rows(self, body: sympy.Expr, frame: Frame, sense: str, constraint: Constraint) -> Sink:
         sink = self.collector.sink(frame, sense)
         self.collector.collect(body, frame, np.ones((1,) * len(frame.shape)), sink)
-        self._finite(sink, constraint.name, constraint.span, frame, constraint.marks)
+        self._finite(sink, body, constraint.name, constraint.span, frame, constraint.marks)
         return sink
 
     def _keep(self, number: int, sink: Sink, lower: np.ndarray, upper: np.ndarray) -> None:
@@ -247,7 +248,7 @@ class _Analyst:
             return np.full(frame.size, missing)
         values = self.model.lanes.full(side, frame).reshape(-1)
         if np.isnan(values).any():
-            self._not_finite(values, constraint.name, constraint.span, frame, constraint.marks, "a side")
+            self._not_finite(values, side, constraint.name, constraint.span, frame, constraint.marks, "a side")
         return values
 
     def _is_quadratic(self, constraint: Constraint, frame: Frame) -> bool:
@@ -269,31 +270,33 @@ class _Analyst:
 
     # ---------------------------------------------------------------------------------------------------- mistakes
 
-    def _finite(self, sink: Sink, name: str, span: Span, frame: Frame, marks: Marks) -> None:
+    def _finite(self, sink: Sink, body: sympy.Basic, name: str, span: Span, frame: Frame, marks: Marks) -> None:
         for term in sink.terms:
             if not np.isfinite(term.coefficients).all():
                 full = np.broadcast_to(term.coefficients, term.frame.shape).reshape(-1)
                 rows = np.broadcast_to(term.frame.root_rows(), term.frame.shape).reshape(-1)
                 bad = np.full(frame.size, 0.0)
                 bad[rows[~np.isfinite(full)]] = np.nan
-                self._not_finite(bad, name, span, frame, marks, "a coefficient")
+                self._not_finite(bad, body, name, span, frame, marks, "a coefficient")
         if not np.isfinite(sink.constant).all():
-            self._not_finite(np.where(np.isfinite(sink.constant), 0, np.nan), name, span, frame, marks, "a constant")
+            bad = np.where(np.isfinite(sink.constant), 0, np.nan)
+            self._not_finite(bad, body, name, span, frame, marks, "a constant")
 
     def _not_finite(
-        self, values: np.ndarray, name: str, span: Span, frame: Frame, marks: Marks, what: str
+        self, values: np.ndarray, body: sympy.Basic, name: str, span: Span, frame: Frame, marks: Marks, what: str
     ) -> None:
         row = int(np.flatnonzero(np.isnan(values))[0])
         lane = self.model.lanes.lane(frame, np.unravel_index(row, frame.shape) if frame.shape else ())
-        raise ModelError(
-            Diagnostic(
-                "not-finite",
-                f"in `{name}`{_lane_text(lane, marks)}, {what} is not a finite number",
-                span,
-                "an infinite parameter may stand as a bound only; a logarithm, root or division of data may be undefined",
-                self.model.source,
-            )
-        )
+        message = f"in `{name}`{_lane_text(lane, marks)}, {what} is not a finite number"
+        hint = "a logarithm or root of negative data, or a division of data by zero, has no finite value"
+        found = culprit(self.model, body)
+        if found is not None:
+            fact, part = found
+            message, span = f"in `{name}`, {fact}", place_of(part, marks, span)
+            hint = "`inf` may stand as a bound only; leave infinite entries out with `if`"
+            if "divisor" in fact:
+                hint = "leave that case out with `if`, or correct the data"
+        raise ModelError(Diagnostic("not-finite", message, span, hint, self.model.source))
 
     def _blame(self, reason: NotCollected, marks: Marks, span: Span, name: str) -> Diagnostic:
         where = place_of(reason.node, marks, span)

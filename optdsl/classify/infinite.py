@@ -1,0 +1,44 @@
+"""Which number of the data makes a coefficient infinite: an infinite entry, or a zero in a divisor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import sympy
+
+from optdsl.data.arrays import DenseArray, ParameterValue, SparseArray
+from optdsl.model.keyed import entry_name, member_at
+from optdsl.model.model import Model
+from optdsl.terms import nodes
+
+
+def culprit(model: Model, body: sympy.Basic) -> tuple[str, sympy.Basic] | None:
+    """What is said of the first such number, and the part of the body that it stands in; None where none is found."""
+    for entry in _entries(body):
+        found = _first(model.parameters.get(entry.name), infinite=True)
+        if found is not None:
+            return f"`{entry_name(entry.name, found[0])}` is {found[1]:g} and stands as a coefficient", entry
+    for power in sorted(body.atoms(sympy.Pow), key=str):
+        if power.exp.is_negative and isinstance(power.base, nodes.ParameterEntry):
+            found = _first(model.parameters.get(power.base.name), infinite=False)
+            if found is not None:
+                return f"`{entry_name(power.base.name, found[0])}` is 0 and stands as a divisor", power.base
+    return None
+
+
+def _entries(body: sympy.Basic) -> Iterator[nodes.ParameterEntry]:
+    yield from sorted(body.atoms(nodes.ParameterEntry), key=str)
+
+
+def _first(value: ParameterValue | None, *, infinite: bool) -> tuple[tuple[int | str, ...], float] | None:
+    """Labels and value of the first entry that is infinite (or zero)."""
+    if not isinstance(value, DenseArray | SparseArray):
+        return None
+    flat = value.values.reshape(-1)
+    bad = np.flatnonzero(~np.isfinite(flat) if infinite else flat == 0)
+    if not len(bad):
+        return None
+    k = int(bad[0])
+    place = k if isinstance(value, DenseArray) else int(value.keys[k])
+    return member_at(value.axes, place), float(flat[k])
