@@ -122,14 +122,16 @@ def _kl_div_slope(x: Interval, y: Interval) -> tuple[Array, ...]:
 
 EXPONENTIALS: tuple[Atom, ...] = (
     entries(
-        name="exp", graph=graphs.exp, formula="e^x", parameters=("x",), arity=(1, 1), raw=np.exp, domain=EVERYWHERE,
+        name="exp", graph=graphs.exp,
+        formula="e^x", parameters=("x",), arity=(1, 1), raw=np.exp, domain=EVERYWHERE,
         range=increasing(np.exp, floor=0.0), slope=constant_slope(1.0), curvature=constant_sign(1.0),
         smoothness=always(SMOOTH), summary=("(0, inf)", "increasing", "convex", "smooth"),
         derivative=lambda F, x: (F.exp(x),), lowering=lambda cp, x: cp.exp(x), **NO_PIECES,
         latex=r"e^{#1}", source=BOYD, examples=(((1.0,), 2.718281828459045), ((-745.0,), 5e-324)),
     ),
     entries(
-        name="log", graph=graphs.log, formula="natural logarithm of x", parameters=("x",), arity=(1, 1), raw=np.log,
+        name="log", graph=graphs.log,
+        formula="natural logarithm of x", parameters=("x",), arity=(1, 1), raw=np.log,
         domain=above(0, strict=True), range=increasing(np.log, low=0.0), slope=constant_slope(1.0),
         curvature=constant_sign(-1.0), smoothness=rough_up_to(0.0, DISCONTINUOUS),
         summary=("all numbers", "increasing", "concave", "smooth"),
@@ -137,7 +139,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         latex=r"\log\left(#1\right)", source=BOYD, examples=(((2.0,), 0.6931471805599453),),
     ),
     entries(
-        name="log10", graph=graphs.log10, formula="logarithm of x to base 10", parameters=("x",), arity=(1, 1), raw=np.log10,
+        name="log10", graph=graphs.log10,
+        formula="logarithm of x to base 10", parameters=("x",), arity=(1, 1), raw=np.log10,
         domain=above(0, strict=True), range=increasing(np.log10, low=0.0), slope=constant_slope(1.0),
         curvature=constant_sign(-1.0), smoothness=rough_up_to(0.0, DISCONTINUOUS),
         summary=("all numbers", "increasing", "concave", "smooth"),
@@ -145,7 +148,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         latex=r"\log_{10}\left(#1\right)", source=HANDBOOK, examples=(((1000.0,), 3.0),),
     ),
     entries(
-        name="log2", graph=graphs.log2, formula="logarithm of x to base 2", parameters=("x",), arity=(1, 1), raw=np.log2,
+        name="log2", graph=graphs.log2,
+        formula="logarithm of x to base 2", parameters=("x",), arity=(1, 1), raw=np.log2,
         domain=above(0, strict=True), range=increasing(np.log2, low=0.0), slope=constant_slope(1.0),
         curvature=constant_sign(-1.0), smoothness=rough_up_to(0.0, DISCONTINUOUS),
         summary=("all numbers", "increasing", "concave", "smooth"),
@@ -153,7 +157,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         latex=r"\log_{2}\left(#1\right)", source=HANDBOOK, examples=(((8.0,), 3.0),),
     ),
     entries(
-        name="log1p", graph=graphs.log1p, formula="log(1 + x), accurate near 0", parameters=("x",), arity=(1, 1), raw=np.log1p,
+        name="log1p", graph=graphs.log1p,
+        formula="log(1 + x), accurate near 0", parameters=("x",), arity=(1, 1), raw=np.log1p,
         domain=above(-1, strict=True), range=increasing(np.log1p, low=-1.0), slope=constant_slope(1.0),
         curvature=constant_sign(-1.0), smoothness=rough_up_to(-1.0, DISCONTINUOUS),
         summary=("all numbers", "increasing", "concave", "smooth"),
@@ -161,7 +166,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         latex=r"\log\left(1 + #1\right)", source=HANDBOOK, examples=(((1e-20,), 1e-20),),
     ),
     entries(
-        name="expm1", graph=graphs.expm1, formula="e^x - 1, accurate near 0", parameters=("x",), arity=(1, 1), raw=np.expm1,
+        name="expm1", graph=graphs.expm1,
+        formula="e^x - 1, accurate near 0", parameters=("x",), arity=(1, 1), raw=np.expm1,
         domain=EVERYWHERE, range=increasing(np.expm1, floor=-1.0), slope=constant_slope(1.0),
         curvature=constant_sign(1.0), smoothness=always(SMOOTH),
         summary=("(-1, inf)", "increasing", "convex", "smooth"),
@@ -179,7 +185,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         examples=(((0.0,), 0.5), ((-40.0,), 4.248354255291589e-18)),
     ),
     entries(
-        name="softplus", graph=graphs.softplus, formula="log(1 + e^x)", parameters=("x",), arity=(1, 1),
+        name="softplus", graph=graphs.softplus,
+        formula="log(1 + e^x)", parameters=("x",), arity=(1, 1),
         raw=lambda x: np.logaddexp(0.0, x), domain=EVERYWHERE,
         range=increasing(lambda x: np.logaddexp(0.0, x), floor=0.0), slope=constant_slope(1.0),
         curvature=constant_sign(1.0), smoothness=always(SMOOTH),
@@ -189,7 +196,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         examples=(((0.0,), 0.6931471805599453), ((-40.0,), 4.248354255291589e-18), ((1000.0,), 1000.0)),
     ),
     entries(
-        name="entr", graph=graphs.entr, formula="-x log x, 0 at x = 0", parameters=("x",), arity=(1, 1), raw=lambda x: -x_log_x(x),
+        name="entr", graph=graphs.entr,
+        formula="-x log x, 0 at x = 0", parameters=("x",), arity=(1, 1), raw=lambda x: -x_log_x(x),
         domain=above(0, strict=False),
         range=turning(lambda x: -x_log_x(x), at=float(np.exp(-1)), valley=False, low=0.0),
         slope=slopes((float(np.exp(-1)),), (1.0, -1.0)), curvature=constant_sign(-1.0),
@@ -199,7 +207,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         latex=r"\left(-#1 \log #1\right)", source=BOYD, examples=(((0.0,), 0.0), ((2.0,), -1.3862943611198906)),
     ),
     entries(
-        name="xlogx", graph=graphs.xlogx, formula="x log x, 0 at x = 0", parameters=("x",), arity=(1, 1), raw=x_log_x,
+        name="xlogx", graph=graphs.xlogx,
+        formula="x log x, 0 at x = 0", parameters=("x",), arity=(1, 1), raw=x_log_x,
         domain=above(0, strict=False), range=turning(x_log_x, at=float(np.exp(-1)), valley=True, low=0.0),
         slope=slopes((float(np.exp(-1)),), (-1.0, 1.0)), curvature=constant_sign(1.0),
         smoothness=rough_up_to(0.0, NONSMOOTH),
@@ -208,7 +217,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         latex=r"\left(#1 \log #1\right)", source=BOYD, examples=(((0.0,), 0.0), ((2.0,), 1.3862943611198906)),
     ),
     entries(
-        name="rel_entr", graph=graphs.rel_entr, formula="x log(x / y), 0 at x = 0", parameters=("x", "y"), arity=(2, 2),
+        name="rel_entr", graph=graphs.rel_entr,
+        formula="x log(x / y), 0 at x = 0", parameters=("x", "y"), arity=(2, 2),
         raw=relative_entropy, domain=PAIR, range=_rel_entr_range, slope=_rel_entr_slope,
         curvature=constant_sign(1.0), smoothness=_pair_smoothness,
         summary=("all numbers", "x: increasing for e x >= y, decreasing for e x <= y; y: decreasing", "convex",
@@ -219,7 +229,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         examples=(((2.0, 1.0), 1.3862943611198906), ((0.0, 3.0), 0.0)),
     ),
     entries(
-        name="kl_div", graph=graphs.kl_div, formula="x log(x / y) - x + y, y at x = 0", parameters=("x", "y"), arity=(2, 2),
+        name="kl_div", graph=graphs.kl_div,
+        formula="x log(x / y) - x + y, y at x = 0", parameters=("x", "y"), arity=(2, 2),
         raw=divergence, domain=PAIR, range=_kl_div_range, slope=_kl_div_slope,
         curvature=constant_sign(1.0), smoothness=_pair_smoothness,
         summary=("[0, inf)", "x: increasing for x >= y, decreasing for x <= y; y: the reverse", "convex",
@@ -238,7 +249,8 @@ EXPONENTIALS: tuple[Atom, ...] = (
         **NO_PIECES, latex=r"\sinh\left(#1\right)", source=HANDBOOK, examples=(((1.0,), 1.1752011936438014),),
     ),
     entries(
-        name="cosh", graph=graphs.cosh, formula="(e^x + e^-x) / 2", parameters=("x",), arity=(1, 1), raw=np.cosh,
+        name="cosh", graph=graphs.cosh,
+        formula="(e^x + e^-x) / 2", parameters=("x",), arity=(1, 1), raw=np.cosh,
         domain=EVERYWHERE, range=turning(np.cosh, at=0.0, valley=True, floor=1.0), slope=slopes((0.0,), (-1.0, 1.0)),
         curvature=constant_sign(1.0), smoothness=always(SMOOTH),
         summary=("[1, inf)", "decreasing for x <= 0, increasing for x >= 0", "convex", "smooth"),

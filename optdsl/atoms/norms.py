@@ -102,7 +102,8 @@ NORMS: tuple[Atom, ...] = (
         examples=((LIST, 6.0),),
     ),
     folds(
-        name="norm2", graph=graphs.norm2, formula="the square root of the sum of squares", parameters=("x",), arity=(1, 1),
+        name="norm2", graph=graphs.norm2,
+        formula="the square root of the sum of squares", parameters=("x",), arity=(1, 1),
         raw=_two_norm, domain=EVERYWHERE,
         range=lambda x, groups: _p_norm_range(x, groups, interval(2.0, 2.0)), slope=members_by_sign,
         curvature=curved(1.0), smoothness=rough_at_zero,
@@ -126,7 +127,8 @@ NORMS: tuple[Atom, ...] = (
         latex=r"\left\|#1\right\|_{\infty}", source=BOYD, examples=((LIST, 3.0),),
     ),
     folds(
-        name="norm", graph=graphs.p_norm, formula="(sum of |x|^p)^(1/p); the largest |x| for p = inf", parameters=("x", "p"), arity=(2, 2),
+        name="norm", graph=graphs.p_norm,
+        formula="(sum of |x|^p)^(1/p); the largest |x| for p = inf", parameters=("x", "p"), arity=(2, 2),
         data_arguments=("p",), raw=_p_norm, domain=AT_LEAST_ONE, range=_p_norm_range, slope=members_by_sign,
         curvature=curved(1.0), smoothness=_p_norm_smoothness,
         summary=("[0, inf)", "each: nonincreasing below 0, nondecreasing above", "convex",

@@ -310,7 +310,8 @@ PIECEWISE: tuple[Atom, ...] = (
         source="Maas, Hannun and Ng 2013", examples=(((-2.0, 0.1), -0.2), ((3.0, 0.1), 3.0)),
     ),
     entries(
-        name="huber", graph=graphs.huber, formula="x^2 for |x| <= m, 2 m |x| - m^2 outside", parameters=("x", "m"), arity=(2, 2),
+        name="huber", graph=graphs.huber,
+        formula="x^2 for |x| <= m, 2 m |x| - m^2 outside", parameters=("x", "m"), arity=(2, 2),
         data_arguments=("m",), raw=_huber, domain=M_NOT_NEGATIVE, range=_huber_range,
         slope=lambda x, m: (by_pieces(x, (0.0,), (-1.0, 1.0)), np.full(np.shape(m.lo), np.nan)),
         curvature=_huber_curvature, smoothness=_huber_smoothness,

@@ -192,7 +192,8 @@ DATA_ONLY = Absent("a function of data alone")
 
 POWERS: tuple[Atom, ...] = (
     entries(
-        name="sqrt", graph=graphs.sqrt, formula="square root of x", parameters=("x",), arity=(1, 1), raw=np.sqrt,
+        name="sqrt", graph=graphs.sqrt,
+        formula="square root of x", parameters=("x",), arity=(1, 1), raw=np.sqrt,
         domain=above(0, strict=False), range=increasing(np.sqrt, low=0.0, floor=0.0), slope=constant_slope(1.0),
         curvature=constant_sign(-1.0), smoothness=rough_up_to(0.0, NONSMOOTH),
         summary=("[0, inf)", "increasing", "concave", "smooth for x > 0"),
@@ -209,7 +210,8 @@ POWERS: tuple[Atom, ...] = (
         examples=(((-8.0,), -2.0),),
     ),
     entries(
-        name="square", graph=graphs.square, formula="x^2", parameters=("x",), arity=(1, 1), raw=np.square, domain=EVERYWHERE,
+        name="square", graph=graphs.square,
+        formula="x^2", parameters=("x",), arity=(1, 1), raw=np.square, domain=EVERYWHERE,
         range=squared, slope=slopes((0.0,), (-1.0, 1.0)), curvature=constant_sign(1.0), smoothness=always(SMOOTH),
         summary=("[0, inf)", "decreasing for x <= 0, increasing for x >= 0", "convex", "smooth"),
         derivative=lambda F, x: (2.0 * x,), lowering=lambda cp, x: cp.square(x), pieces=None,
@@ -226,7 +228,8 @@ POWERS: tuple[Atom, ...] = (
         latex=r"\frac{1}{#1}", source=BOYD, examples=(((-4.0,), -0.25),),
     ),
     entries(
-        name="pow", graph=graphs.pow, formula="x^p; for integer p on all numbers, for other p on x >= 0", parameters=("x", "p"),
+        name="pow", graph=graphs.pow,
+        formula="x^p; for integer p on all numbers, for other p on x >= 0", parameters=("x", "p"),
         arity=(2, 2), data_arguments=("p",), raw=np.power,
         domain=Domain("p integer: x != 0 when p < 0; p not an integer: x >= 0, x > 0 when p < 0", _pow_holds,
                       _pow_restrict),
@@ -238,7 +241,8 @@ POWERS: tuple[Atom, ...] = (
         examples=(((-2.0, 3.0), -8.0), ((4.0, 0.5), 2.0), ((0.0, 0.0), 1.0)),
     ),
     entries(
-        name="hypot", graph=graphs.hypot, formula="sqrt(x^2 + y^2) without overflow", parameters=("x", "y"), arity=(2, 2), raw=np.hypot,
+        name="hypot", graph=graphs.hypot,
+        formula="sqrt(x^2 + y^2) without overflow", parameters=("x", "y"), arity=(2, 2), raw=np.hypot,
         domain=EVERYWHERE, range=_hypot_range,
         slope=lambda x, y: (by_pieces(x, (0.0,), (-1.0, 1.0)), by_pieces(y, (0.0,), (-1.0, 1.0))),
         curvature=_hypot_curvature, smoothness=_at_origin,

@@ -254,7 +254,8 @@ REDUCTIONS: tuple[Atom, ...] = (
         latex=r"\min #1", source=BOYD, examples=((LIST, -3.0),),
     ),
     folds(
-        name="logsumexp", graph=graphs.logsumexp, formula="log of the sum of e^x", parameters=("x",), arity=(1, 1), raw=_log_sum_exp,
+        name="logsumexp", graph=graphs.logsumexp,
+        formula="log of the sum of e^x", parameters=("x",), arity=(1, 1), raw=_log_sum_exp,
         domain=EVERYWHERE, range=_log_sum_exp_range, slope=members_rise, curvature=curved(1.0),
         smoothness=level(SMOOTH), summary=("all numbers", "increasing", "convex", "smooth"),
         derivative=lambda F, x, groups, result: (F.exp(x - groups.spread(result)),),
@@ -263,7 +264,8 @@ REDUCTIONS: tuple[Atom, ...] = (
         examples=((([0.0, 0.0],), 0.6931471805599453), (([1000.0, 1000.0],), 1000.6931471805599)),
     ),
     folds(
-        name="geo_mean", graph=graphs.geo_mean, formula="the n-th root of the product of n members", parameters=("x",), arity=(1, 1),
+        name="geo_mean", graph=graphs.geo_mean,
+        formula="the n-th root of the product of n members", parameters=("x",), arity=(1, 1),
         raw=_geometric, domain=NOT_NEGATIVE, range=_ordered(_geometric, 0.0, 800.0), slope=members_rise,
         curvature=curved(-1.0), smoothness=rough_where_any(lambda x: x.lo <= 0, NONSMOOTH),
         summary=("[0, inf)", "nondecreasing", "concave", "smooth for positive members"),
@@ -272,7 +274,8 @@ REDUCTIONS: tuple[Atom, ...] = (
         latex=r"\operatorname{geo\_mean}\left(#1\right)", source=BOYD, examples=((([1.0, 4.0],), 2.0),),
     ),
     folds(
-        name="harmonic_mean", graph=graphs.harmonic_mean, formula="n over the sum of 1 / x of n members; 0 when one is 0", parameters=("x",),
+        name="harmonic_mean", graph=graphs.harmonic_mean,
+        formula="n over the sum of 1 / x of n members; 0 when one is 0", parameters=("x",),
         arity=(1, 1), raw=_harmonic, domain=NOT_NEGATIVE, range=_ordered(_harmonic, 0.0, 0.0), slope=members_rise,
         curvature=curved(-1.0), smoothness=rough_where_any(lambda x: x.lo <= 0, NONSMOOTH),
         summary=("[0, inf)", "nondecreasing", "concave", "smooth for positive members"),

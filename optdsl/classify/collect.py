@@ -17,6 +17,9 @@ import scipy.sparse as sp
 import sympy
 
 from optdsl.atoms import ELEMENTWISE, REDUCTIONS, interval
+from optdsl.classify.cones import Affine, CollectedCone, HeldRows
+from optdsl.classify.curved import collect_function, collect_groups
+from optdsl.classify.facts import Facts
 from optdsl.terms import nodes
 from optdsl.terms.evaluate import Lanes
 from optdsl.terms.frame import Frame
@@ -44,8 +47,12 @@ class Terms:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Product:
-    """Σ weight * (left @ x + left_constant) * (right @ x + right_constant) over lanes (all (L,) or (L, n))."""
+    """Σ weight * (left @ x + left_constant) * (right @ x + right_constant) over lanes (all (L,) or (L, n)).
 
+    `rows` (L,) is the row of the sink's root that each lane adds to.
+    """
+
+    rows: np.ndarray
     left: sp.csr_array
     left_constant: np.ndarray
     right: sp.csr_array
@@ -56,8 +63,12 @@ class Product:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Square:
-    """Σ weight * (matrix @ x + constant)² over lanes; `columns` instead of a matrix where each lane is one variable."""
+    """Σ weight * (matrix @ x + constant)² over lanes; `columns` instead of a matrix where each lane is one variable.
 
+    `rows` (L,) is the row of the sink's root that each lane adds to.
+    """
+
+    rows: np.ndarray
     matrix: sp.csr_array | None
     columns: np.ndarray | None
     constant: np.ndarray
@@ -81,6 +92,8 @@ class Sink:
     products: list[Product] = field(default_factory=list)
     squares: list[Square] = field(default_factory=list)
     bent: bool = False
+    flat: list[Affine] = field(default_factory=list)
+    """Further linear terms, one row a row of the root (their constants are in `constant` already)."""
 
     def __post_init__(self) -> None:
         self.constant = np.zeros(self.root.size)
@@ -97,7 +110,25 @@ class Sink:
 
     def matrix(self, columns: int) -> sp.csr_array:
         """All linear terms as a sparse matrix (rows of the root, columns); equal entries are summed."""
-        return assemble(self.terms, self.root.size, columns)
+        matrix = assemble(self.terms, self.root.size, columns)
+        for part in self.flat:
+            matrix = sp.csr_array(matrix + part.matrix(columns))
+        return matrix
+
+    def affine(self) -> Affine:
+        """The linear terms and the constant as flat affine expressions, one a row of the root."""
+        parts = [_flat(term) for term in self.terms] + [(p.rows, p.columns, p.values) for p in self.flat]
+        rows, columns, values = (np.concatenate(p) for p in zip(*parts, strict=True)) if parts else _NOTHING
+        return Affine(self.root.size, rows, columns, values, self.constant)
+
+
+def _flat(term: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    shape = term.frame.shape
+    rows = np.broadcast_to(term.frame.root_rows(), shape).reshape(-1)
+    return rows, np.broadcast_to(term.columns, shape).reshape(-1), np.broadcast_to(term.coefficients, shape).reshape(-1)
+
+
+_NOTHING = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
 
 
 def _is_identity(frame: Frame) -> bool:
@@ -135,8 +166,8 @@ class Auxiliary:
     first: int
     count: int = 0
     lower: list[np.ndarray] = field(default_factory=list)
-    rows: list[Sink] = field(default_factory=list)  # each holds: row <= 0 (convex) or row >= 0 (concave)
-    equalities: list[Sink] = field(default_factory=list)
+    rows: list[Sink | HeldRows] = field(default_factory=list)  # each holds: row <= 0 (convex) or >= 0 (concave)
+    cones: list[CollectedCone] = field(default_factory=list)
 
     def add(self, count: int, lower: float = -np.inf, upper: float = np.inf) -> np.ndarray:
         """New columns with these bounds."""
@@ -155,9 +186,10 @@ class Auxiliary:
 class Collector:
     """Collects expressions over lanes; auxiliary variables and rows gather in `auxiliary`."""
 
-    def __init__(self, lanes: Lanes, auxiliary: Auxiliary) -> None:
+    def __init__(self, lanes: Lanes, auxiliary: Auxiliary, facts: Facts | None = None) -> None:
         self.lanes = lanes
         self.auxiliary = auxiliary
+        self.facts = facts
 
     def sink(self, root: Frame, sense: str, quadratic: bool = False) -> Sink:
         return Sink(root, sense, quadratic)
@@ -200,6 +232,9 @@ class Collector:
         if exponent == 2:
             self._square(node, base, frame, multiplier, sink)
             return
+        if self.facts is not None:
+            collect_function(self, node, frame, multiplier, sink)
+            return
         if exponent == -1:
             raise NotCollected(node, "a division by an expression with variables",
                                "multiply both sides by the divisor where its sign is known")
@@ -232,6 +267,9 @@ class Collector:
         form = row.reduction_form
         if node.name == "norm":
             form = {1.0: "sum_abs", np.inf: "max_abs"}.get(float(self.lanes.numbers(node.extra[0], frame).reshape(-1)[0]))
+        if form is None and self.facts is not None and row.graph is not None:
+            collect_groups(self, node, frame, multiplier, sink)
+            return
         if form is None:
             raise NotCollected(node, f"`{node.name}` is neither linear nor convex quadratic", _cone_hint(node.name))
         extension = self.lanes.extend(frame, node.over, node.body if form == "sum" else None)
@@ -299,8 +337,11 @@ class Collector:
 
     def _apply(self, node: nodes.Apply, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
         row = ELEMENTWISE[node.name]
-        if row.quadratic_form == "huber":
+        if row.quadratic_form == "huber" and (self.facts is None or sink.quadratic):
             self._huber(node, frame, multiplier, sink)
+            return
+        if row.pieces is None and row.graph is not None and self.facts is not None:
+            collect_function(self, node, frame, multiplier, sink)
             return
         if row.pieces is None:
             raise NotCollected(node, f"`{node.name}` of variables is neither linear nor convex quadratic", _cone_hint(node.name))
@@ -386,7 +427,7 @@ class Collector:
         weight = np.broadcast_to(multiplier, frame.shape).reshape(-1)
         if isinstance(base, nodes.VariableEntry):
             columns = np.broadcast_to(self.lanes.columns(base, frame), frame.shape).reshape(-1)
-            sink.squares.append(Square(None, columns, np.zeros(frame.size), weight, node))
+            sink.squares.append(Square(_rows(frame), None, columns, np.zeros(frame.size), weight, node))
             return
         if isinstance(base, nodes.Reduce) and base.name == "norm2":
             extension = self.lanes.extend(frame, base.over)
@@ -396,6 +437,9 @@ class Collector:
             self._square(node, base.slots[0], frame, multiplier, sink)
             return
         nonnegative = self._nonnegative_convex(base)
+        if nonnegative is None and self.facts is not None and not self.facts.find(base, frame).affine.all():
+            collect_function(self, node, frame, multiplier, sink)
+            return
         if nonnegative is not None:
             self._require(node, CONVEX, frame, multiplier, sink)
             inner = self.sink(frame.as_root(), CONVEX)
@@ -404,7 +448,7 @@ class Collector:
             sink.bent = True
         else:
             matrix, constant = self.rows(base, frame)
-        sink.squares.append(Square(matrix, None, constant, weight, node))
+        sink.squares.append(Square(_rows(frame), matrix, None, constant, weight, node))
 
     def _nonnegative_convex(self, base: sympy.Basic) -> bool | None:
         """Whether the base is one convex piecewise-linear function that is never negative."""
@@ -443,7 +487,7 @@ class Collector:
             if not sink.quadratic:
                 raise NotCollected(node, "a product of two expressions with variables; neither is constant",
                                    "quadratic constraints are not solved by this version")
-            sink.products.append(Product(left_rows, left_constant, right_rows, right_constant, weight, node))
+            sink.products.append(Product(_rows(frame), left_rows, left_constant, right_rows, right_constant, weight, node))
             return
         # one of them has no variable with a coefficient: the product is linear after all
         constant, factor = (left_constant, right) if not left_rows.nnz else (right_constant, left)
@@ -456,7 +500,7 @@ class Collector:
         argument, width = node.slots[0], self.lanes.numbers(node.slots[1], frame)
         inner = self.auxiliary.add(frame.size).reshape(frame.shape)
         sink.squares.append(
-            Square(None, inner.reshape(-1), np.zeros(frame.size), np.broadcast_to(multiplier, frame.shape).reshape(-1), node)
+            Square(_rows(frame), None, inner.reshape(-1), np.zeros(frame.size), np.broadcast_to(multiplier, frame.shape).reshape(-1), node)
         )
         outer = self.auxiliary.add(frame.size, lower=0.0).reshape(frame.shape)
         sink.terms.append(Terms(frame, outer, 2.0 * multiplier * width))
@@ -483,6 +527,11 @@ _RULES: dict[type, Rule] = {
     nodes.Choose: Collector._choose,
     nodes.Pick: Collector._pick,
 }
+
+
+def _rows(frame: Frame) -> np.ndarray:
+    """The root's row of each lane, flat."""
+    return np.broadcast_to(frame.root_rows(), frame.shape).reshape(-1)
 
 
 def _spread(multiplier: np.ndarray, frame: Frame) -> np.ndarray:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
+from optdsl.atoms.kinds import ConeKind
+
 
 @dataclass(frozen=True, slots=True)
 class Squares:
@@ -35,21 +37,12 @@ class AffineRows:
     offset: np.ndarray
 
 
-class ConeKind(enum.Enum):
-    """The convex cones; each value is the condition on one lane's parts."""
-
-    NORM = "sqrt(u1^2 + ... + uk^2) <= t, parts (t, u1, ..., uk)"
-    SQUARE = "u^2 <= v w, v >= 0, w >= 0, parts (u, v, w)"
-    EXPONENTIAL = "y exp(x / y) <= z, y > 0 (and the closure), parts (x, y, z)"
-    POWER = "|z| <= x^a y^(1 - a), x >= 0, y >= 0, parts (x, y, z), 0 < a < 1"
-    SEMIDEFINITE = "the symmetric d x d matrix is positive semidefinite, one part of d d rows per matrix, row by row"
-
-
 @dataclass(frozen=True, slots=True)
 class Cone:
     """L cones of one kind: lane k of every part belongs together.
 
-    `exponent` (L,) is the POWER cones' a; `size` the SEMIDEFINITE matrices' d (their one part has L d d rows).
+    `exponent` (L,) is the POWER cones' a; `size` the SEMIDEFINITE matrices' d (their one part has L d d rows) or
+    the NORM cones' k (their second part has L k rows, the k entries of a lane side by side).
     """
 
     kind: ConeKind

@@ -1,0 +1,225 @@
+"""Functions that are neither linear nor piecewise linear, collected as cones by the graphs in their rows.
+
+A function stands in a sink as a new variable t on its convex (concave) side. An argument that is not affine is replaced
+in turn by a variable on the side that the function's slope presses it to. Lanes are split where data or bounds give
+them different curvatures, slopes or exponents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy
+
+from optdsl.atoms import ELEMENTWISE, REDUCTIONS, Interval
+from optdsl.classify.cones import Affine, CollectedCone, Graph, HeldRows
+from optdsl.classify.facts import Facts
+from optdsl.terms import nodes
+from optdsl.terms.fold import Fold
+from optdsl.terms.frame import Extension, Frame
+from optdsl.terms.nodes import has_variables
+
+if TYPE_CHECKING:
+    from optdsl.classify.collect import Collector, Sink
+
+CONVEX, CONCAVE, AFFINE = "convex", "concave", "affine"
+
+
+def collect_function(collector: Collector, node: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
+    """An elementwise function (or a power) with a graph."""
+    facts = collector.facts
+    assert facts is not None
+    name, arguments = ("pow", list(node.args)) if isinstance(node, sympy.Pow) else (node.name, list(node.slots))  # type: ignore[attr-defined]
+    row = ELEMENTWISE[name]
+    fact = facts.find(node, frame)
+    require_side(collector, node, fact.curvature, frame, multiplier, sink)
+    boxes = _boxes(row, [facts.find(a, frame).interval for a in arguments])
+    with np.errstate(all="ignore"):
+        slopes = row.slope(*boxes)
+    moving = [k for k, a in enumerate(arguments) if has_variables(a)]
+    codes = [np.sign(fact.curvature)]
+    for k in moving:
+        if not facts.find(arguments[k], frame).affine.all():
+            codes.append(np.sign(slopes[k]))
+    codes.extend(_exponents(collector, row, arguments, frame, boxes))
+    parts = _patterns(codes, frame)
+    if len(parts) > 1:
+        for mask in parts:
+            extension = collector.lanes.filtered(frame, mask)
+            lifted = extension.lift(np.broadcast_to(multiplier, frame.shape))
+            collect_function(collector, node, extension.child, lifted, sink)
+        return
+    curvature = float(np.broadcast_to(fact.curvature, frame.shape).reshape(-1)[0])
+    if curvature == 0.0:
+        _constant_function(collector, node, frame, multiplier, sink)
+        return
+    t = Affine.of_columns(collector.auxiliary.add(frame.size))
+    given: list[Any] = []
+    root = frame.as_root()
+    for k, argument in enumerate(arguments):
+        if k in moving:
+            side = _side(curvature, slopes[k], frame)
+            given.append(stand_in(collector, argument, root, side))
+        else:
+            given.append(np.broadcast_to(collector.lanes.numbers(argument, frame), frame.shape).reshape(-1))
+    graph = Graph(frame.size, collector.auxiliary.add)
+    if row.name == "pow":
+        negative = bool((boxes[0].hi <= 0).all())
+        row.graph(graph, t, given[0], float(given[1][0]), negative)
+    else:
+        row.graph(graph, t, *given)
+    _keep(collector, graph, row.quadratic_form is not None)
+    add_columns(sink, t.columns, frame, multiplier)
+
+
+def _constant_function(
+    collector: Collector, node: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink
+) -> None:
+    """A function that is affine on its box: only a point is certain to be so, and then it is a constant."""
+    from optdsl.classify.collect import NotCollected
+
+    facts = collector.facts
+    assert facts is not None
+    fact = facts.find(node, frame)
+    if not (np.abs(fact.hi - fact.lo) <= 1e-12 * np.maximum(1.0, np.abs(fact.lo))).all():
+        raise NotCollected(node, "this function is linear on its bounds, but has no linear form here")
+    sink.add_constant(frame, multiplier * (fact.lo + fact.hi) / 2.0)
+    sink.bent = True
+
+
+def collect_groups(collector: Collector, node: nodes.Reduce, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
+    """A reduction with a graph: norms, logsumexp, means."""
+    facts = collector.facts
+    assert facts is not None
+    row = REDUCTIONS[node.name]
+    fact = facts.find(node, frame)
+    require_side(collector, node, fact.curvature, frame, multiplier, sink)
+    parts = _patterns([np.sign(fact.curvature)], frame)
+    if len(parts) > 1:
+        for mask in parts:
+            extension = collector.lanes.filtered(frame, mask)
+            collect_groups(collector, node, extension.child, extension.lift(np.broadcast_to(multiplier, frame.shape)), sink)
+        return
+    curvature = float(np.broadcast_to(fact.curvature, frame.shape).reshape(-1)[0])
+    root = frame.as_root()
+    extension = collector.lanes.extend(root, node.over)
+    group = np.broadcast_to(extension.child.root_rows(), extension.child.shape).reshape(-1)
+    extra = [float(collector.lanes.numbers(e, frame).reshape(-1)[0]) for e in node.extra]
+    t = Affine.of_columns(collector.auxiliary.add(frame.size))
+    members = _member_stand_in(collector, node, row, extension, curvature or 1.0, extra)
+    graph = Graph(frame.size, collector.auxiliary.add, group)
+    row.graph(graph, t, members, *extra)
+    _keep(collector, graph, False)
+    add_columns(sink, t.columns, frame, multiplier)
+
+
+def _member_stand_in(
+    collector: Collector, node: nodes.Reduce, row: Any, extension: Extension, curvature: float, extra: Sequence[float]
+) -> Affine:
+    """The members of a reduction, each affine or replaced on the side that the reduction presses it to."""
+    facts = collector.facts
+    assert facts is not None
+    child = extension.child.as_root()
+    fact = facts.find(node.body, child)
+    if fact.affine.all():
+        return stand_in(collector, node.body, child, AFFINE)
+    lo, hi = (np.broadcast_to(v, child.shape) for v in (fact.lo, fact.hi))
+    fold = Fold(extension, [lo])
+    points = [Interval(np.asarray(e), np.asarray(e)) for e in extra]
+    with np.errstate(all="ignore"):
+        slope = row.slope(Interval(fold.members(lo), fold.members(hi)), fold.groups, *points)[0]
+    place = fold.members(np.arange(child.size).reshape(child.shape)).reshape(-1)
+    back = np.empty(child.size)
+    back[place] = np.broadcast_to(slope, fold.members(lo).shape).reshape(-1)
+    return stand_in(collector, node.body, child, _side(curvature, back.reshape(child.shape), child))
+
+
+def stand_in(collector: Collector, argument: sympy.Basic, root: Frame, side: str) -> Affine:
+    """An argument over the lanes of `root`: itself where it is affine, else a variable on its convex or concave side."""
+    facts = collector.facts
+    assert facts is not None
+    one = np.ones((1,) * len(root.shape))
+    if side == AFFINE or facts.find(argument, root).affine.all():
+        held = collector.sink(root, AFFINE)
+        collector.collect(argument, root, one, held)
+        return held.affine()
+    held = collector.sink(root, side)
+    collector.collect(argument, root, one, held)
+    variable = Affine.of_columns(collector.auxiliary.add(root.size))
+    collector.auxiliary.rows.append(HeldRows(held.affine() - variable, side))
+    return variable
+
+
+def require_side(
+    collector: Collector, node: sympy.Basic, curvature: np.ndarray, frame: Frame, multiplier: np.ndarray, sink: Sink
+) -> None:
+    """Raise unless, in every lane, the function times its multiplier curves the way the sink takes."""
+    from optdsl.classify.collect import NotCollected
+
+    wanted = {CONVEX: 1.0, CONCAVE: -1.0, AFFINE: 0.0}[sink.sense]
+    turned = np.sign(multiplier) * curvature
+    fits = (turned == 0) | ((wanted != 0) & (turned * wanted > 0)) | (multiplier == 0)
+    if fits.all():
+        return
+    wrong = np.broadcast_to(~fits, frame.shape)
+    lane = tuple(np.argwhere(wrong)[0]) if frame.shape else ()
+    value = float(np.broadcast_to(turned, frame.shape)[lane]) if frame.shape else float(np.reshape(turned, -1)[0])
+    name = "this power" if isinstance(node, sympy.Pow) else f"`{node.name}`"  # type: ignore[attr-defined]
+    place = {CONVEX: "minimized or bounded above", CONCAVE: "maximized or bounded below", AFFINE: "in an equality"}
+    if np.isnan(value):
+        reason = f"{name} is not known to be convex or concave here"
+    else:
+        reason = f"{name} is {CONVEX if value > 0 else CONCAVE} here, but the expression is {place[sink.sense]}"
+    raise NotCollected(node, reason, None, collector.lanes.lane(frame, lane))
+
+
+def add_columns(sink: Sink, columns: np.ndarray, frame: Frame, multiplier: np.ndarray) -> None:
+    """Add multiplier * (one variable a lane of the frame) to the sink."""
+    from optdsl.classify.collect import Terms
+
+    sink.terms.append(Terms(frame, columns.reshape(frame.shape), multiplier))
+    sink.bent = True
+
+
+def _keep(collector: Collector, graph: Graph, quadratic: bool) -> None:
+    marked = [CollectedCone(c.kind, c.parts, c.exponent, c.size, quadratic) for c in graph.cones]
+    collector.auxiliary.cones.extend(marked)
+    collector.auxiliary.rows.extend(graph.rows)
+
+
+def _side(curvature: float, slope: np.ndarray, frame: Frame) -> str:
+    """Which side an argument is pressed to; `affine` where nothing presses it."""
+    turned = curvature * np.broadcast_to(slope, frame.shape)
+    if (turned >= 0).all():
+        return CONVEX
+    return CONCAVE if (turned <= 0).all() else AFFINE
+
+
+def _boxes(row: Any, boxes: list[Interval]) -> list[Interval]:
+    return list(row.domain.restrict(*boxes)) if row.domain.restrict is not None else boxes
+
+
+def _exponents(
+    collector: Collector, row: Any, arguments: Sequence[sympy.Basic], frame: Frame, boxes: Sequence[Interval]
+) -> list[np.ndarray]:
+    """For powers: the exponent, and on which side of 0 the base is, by lane."""
+    if row.name != "pow":
+        return []
+    exponent = np.asarray(collector.lanes.numbers(arguments[1], frame), dtype=float)
+    return [exponent, (boxes[0].hi <= 0).astype(float)]
+
+
+def _patterns(codes: Sequence[np.ndarray], frame: Frame) -> list[np.ndarray]:
+    """Masks over the frame of the lanes that share all codes."""
+    if all(np.size(c) == 1 or np.ptp(c) == 0 for c in codes if np.size(c)):
+        return [np.ones(frame.shape, dtype=bool)]
+    full = np.stack([np.broadcast_to(c, frame.shape).reshape(-1) for c in codes], axis=1)
+    _, pattern = np.unique(full, axis=0, return_inverse=True)
+    pattern = pattern.reshape(frame.shape)
+    return [pattern == k for k in range(int(pattern.max()) + 1)]
+
+
+Collect = Callable[..., None]
+__all__ = ["Facts", "collect_function", "collect_groups", "require_side", "stand_in"]

@@ -1,0 +1,168 @@
+"""Quadratics in constraints: squares and products of a sink become one second-order cone per row.
+
+A row's quadratic part q(x) is replaced by a variable w >= q(x): where q is a sum of squares of affine expressions u
+with weights of one sign, as it stands; otherwise its matrix is factorized. |(2u, 1 - w)| <= 1 + w says u'u <= w.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from optdsl.classify.cones import Affine, CollectedCone, Graph
+from optdsl.classify.definite import is_semidefinite
+
+if TYPE_CHECKING:
+    from optdsl.classify.collect import Collector, Sink
+
+DENSE_UP_TO = 1500
+
+
+def quadratics_to_cones(collector: Collector, sink: Sink) -> None:
+    """Replace what the sink has collected of squares and products. Raises NotCollected where it curves the wrong way."""
+    from optdsl.classify.collect import AFFINE, CONVEX, NotCollected, Terms
+
+    if not (sink.squares or sink.products):
+        return
+    node = (sink.products or sink.squares)[0].node
+    if sink.sense == AFFINE:
+        raise NotCollected(node, "a quadratic in an equality is not convex", "an inequality may be enough")
+    sign = 1.0 if sink.sense == CONVEX else -1.0
+    plain = not sink.products and all((sign * s.weight >= 0).all() for s in sink.squares)
+    members, group, rest = _as_squares(collector, sink, sign) if plain else _factorized(collector, sink, sign)
+    size = sink.root.size
+    w = Affine.of_columns(collector.auxiliary.add(size, lower=0.0))
+    graph = Graph(size, collector.auxiliary.add, np.concatenate([group, np.arange(size)]))
+    both = _stacked(members * 2.0, w * -1.0 + 1.0)
+    graph.ball(w + 1.0, both)
+    collector.auxiliary.cones.extend(CollectedCone(c.kind, c.parts, c.exponent, c.size, True) for c in graph.cones)
+    collector.auxiliary.rows.extend(graph.rows)
+    root = sink.root
+    sink.terms.append(Terms(root, w.columns.reshape(root.shape), np.full((1,) * len(root.shape), sign)))
+    if rest is not None:
+        sink.flat.append(rest)
+        sink.constant = sink.constant + rest.constant
+    sink.bent = True
+    sink.squares.clear()
+    sink.products.clear()
+
+
+def _as_squares(collector: Collector, sink: Sink, sign: float) -> tuple[Affine, np.ndarray, None]:
+    parts, groups = [], []
+    for square in sink.squares:
+        root_weight = np.sqrt(sign * square.weight)
+        parts.append(_expression(square) * root_weight)
+        groups.append(square.rows)
+    return _stacked(*parts), np.concatenate(groups), None
+
+
+def _expression(square) -> Affine:  # type: ignore[no-untyped-def]
+    if square.columns is not None:
+        return Affine.of_columns(square.columns) + square.constant
+    return _from_matrix(square.matrix, square.constant)
+
+
+def _from_matrix(matrix: sp.csr_array, constant: np.ndarray) -> Affine:
+    entries = matrix.tocoo()
+    return Affine(matrix.shape[0], entries.row.astype(np.int64), entries.col.astype(np.int64), entries.data, constant)
+
+
+def _stacked(*parts: Affine) -> Affine:
+    """The rows of several parts, one after the other."""
+    starts = np.cumsum([0, *(p.size for p in parts)])
+    return Affine(
+        int(starts[-1]),
+        np.concatenate([p.rows + s for p, s in zip(parts, starts[:-1], strict=True)]),
+        np.concatenate([p.columns for p in parts]),
+        np.concatenate([p.values for p in parts]),
+        np.concatenate([p.constant for p in parts]),
+    )
+
+
+def _factorized(collector: Collector, sink: Sink, sign: float) -> tuple[Affine, np.ndarray, Affine]:
+    """Members u with u'u the rows' quadratic parts, and the linear rest that products and squares bring."""
+    from optdsl.classify.collect import NotCollected
+
+    n = collector.auxiliary.first + collector.auxiliary.count
+    size = sink.root.size
+    matrix = sp.csr_array((size * n, size * n))
+    rest: list[Affine] = []
+    for square in sink.squares:
+        expression = _expression(square)
+        spread = _apart(expression, square.rows, size, n)
+        matrix = matrix + spread.T @ (spread.multiply(square.weight[:, None]))
+        linear = expression * (2.0 * square.weight * square.constant)
+        shift = Affine.of_constant(square.weight * square.constant**2)
+        rest.append(_linear(linear, shift).fold(square.rows, size))
+    for product in sink.products:
+        left = _from_matrix(product.left, product.left_constant)
+        right = _from_matrix(product.right, product.right_constant)
+        one, two = (_apart(e, product.rows, size, n) for e in (left, right))
+        cross = one.T @ (two.multiply(product.weight[:, None]))
+        matrix = matrix + 0.5 * (cross + cross.T)
+        linear = left * (product.weight * product.right_constant) + right * (product.weight * product.left_constant)
+        shift = Affine.of_constant(product.weight * product.left_constant * product.right_constant)
+        rest.append(_linear(linear, shift).fold(product.rows, size))
+    matrix = sp.csc_array(sign * matrix)
+    matrix.eliminate_zeros()
+    good, direction = is_semidefinite(matrix)
+    if not good:
+        assert direction is not None
+        node = (sink.products or sink.squares)[0].node
+        row = int(np.argmax(np.abs(direction))) // n
+        lane = np.unravel_index(row, sink.root.shape) if sink.root.shape else ()
+        shape = "convex" if sign > 0 else "concave"
+        raise NotCollected(node, f"this quadratic is not {shape}", None, collector.lanes.lane(sink.root, lane))
+    members, group = _factors(matrix, n)
+    total = rest[0]
+    for part in rest[1:]:
+        total = total + part
+    return members, group, total
+
+
+def _linear(expression: Affine, shift: Affine) -> Affine:
+    """The linear part of an expression, and a constant of its own."""
+    return Affine(expression.size, expression.rows, expression.columns, expression.values, shift.constant)
+
+
+def _apart(expression: Affine, rows: np.ndarray, size: int, n: int) -> sp.csr_array:
+    """The entries with a block of columns for each row of the root, so that no two rows share one."""
+    columns = expression.columns + rows[expression.rows] * n
+    return sp.coo_array((expression.values, (expression.rows, columns)), shape=(expression.size, size * n)).tocsr()
+
+
+def _factors(matrix: sp.csc_array, n: int) -> tuple[Affine, np.ndarray]:
+    """F with F'F the block-diagonal matrix: rows as affine expressions of the model's columns, and their blocks."""
+    used = np.flatnonzero(np.diff(matrix.indptr))
+    block_of = used // n
+    counts = np.bincount(block_of)
+    blocks = np.flatnonzero(counts)
+    sizes = counts[blocks]
+    starts = np.cumsum(sizes) - sizes
+    compact = matrix[used][:, used].tocoo()
+    place = np.empty(len(counts), dtype=np.int64)
+    place[blocks] = np.arange(len(blocks))
+    parts, groups = [], []
+    for size in np.unique(sizes).tolist():
+        chosen = np.flatnonzero(sizes == size)
+        dense = np.zeros((len(chosen), size, size))
+        number = np.full(len(blocks), -1)
+        number[chosen] = np.arange(len(chosen))
+        owner = place[block_of[compact.row]]
+        mine = number[owner] >= 0
+        dense[number[owner[mine]], compact.row[mine] - starts[owner[mine]], compact.col[mine] - starts[owner[mine]]] = (
+            compact.data[mine]
+        )
+        values, vectors = np.linalg.eigh(dense)
+        keep = values > 1e-13 * np.maximum(values.max(axis=1, keepdims=True), 0.0)
+        factor = np.sqrt(np.where(keep, values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)
+        lane, row = np.nonzero(keep)
+        columns = (used[(starts[chosen][:, None] + np.arange(size))] % n)[lane]
+        count = len(lane)
+        parts.append(
+            Affine(count, np.repeat(np.arange(count), size), columns.reshape(-1), factor[lane, row].reshape(-1), np.zeros(count))
+        )
+        groups.append(blocks[chosen[lane]])
+    return _stacked(*parts), np.concatenate(groups)
