@@ -176,7 +176,17 @@ class Auxiliary:
         self.lower.append(np.column_stack([np.full(count, lower), np.full(count, upper)]))
         return columns
 
+    def mark(self) -> tuple[int, int, int, int]:
+        """What there is now, for `rollback`."""
+        return self.count, len(self.lower), len(self.rows), len(self.cones)
+
+    def rollback(self, mark: tuple[int, int, int, int]) -> None:
+        """Drop what was added since the mark: an attempt failed."""
+        self.count = mark[0]
+        del self.lower[mark[1] :], self.rows[mark[2] :], self.cones[mark[3] :]
+
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds of all auxiliary columns."""
         if not self.lower:
             return np.zeros(0), np.zeros(0)
         both = np.concatenate(self.lower)
@@ -417,8 +427,8 @@ class Collector:
 
     def _needs_quadratic(self, node: sympy.Basic, sink: Sink, what: str) -> None:
         if not sink.quadratic:
-            raise NotCollected(node, f"{what} in a constraint makes it quadratic",
-                               "quadratic constraints are not solved by this version; a quadratic objective is")
+            raise NotCollected(node, f"{what} is not affine, and an equality needs an affine expression",
+                               "an inequality may be enough: the optimum often presses it to equality")
 
     def _square(
         self, node: sympy.Basic, base: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink
@@ -486,7 +496,7 @@ class Collector:
         if left_rows.nnz and right_rows.nnz:
             if not sink.quadratic:
                 raise NotCollected(node, "a product of two expressions with variables; neither is constant",
-                                   "quadratic constraints are not solved by this version")
+                                   None)
             sink.products.append(Product(_rows(frame), left_rows, left_constant, right_rows, right_constant, weight, node))
             return
         # one of them has no variable with a coefficient: the product is linear after all

@@ -162,6 +162,12 @@ class Facts:
             own = row.curvature(box, fold.groups, *points)
             slope = row.slope(box, fold.groups, *points)[0]
             smooth = row.smoothness(box, fold.groups, *points)
+        if node.name in ("sum", "mean"):
+            # rounding outward must not lose a sign
+            found = Interval(
+                np.where(fold.groups.all(box.lo >= 0), np.maximum(found.lo, 0.0), found.lo),
+                np.where(fold.groups.all(box.hi <= 0), np.minimum(found.hi, 0.0), found.hi),
+            )
         inner = fold.members(fact.curvature)
         convex = fold.groups.all(_kept_convex(slope, inner))
         concave = fold.groups.all(_kept_concave(slope, inner))

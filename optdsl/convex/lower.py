@@ -8,7 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from optdsl.classify.analysis import Analysis
-from optdsl.convex.program import Conflict, ConflictPart, Program, RawAnswer, Squares
+from optdsl.classify.cones import CollectedCone
+from optdsl.convex.program import AffineRows, Cone, Conflict, ConflictPart, Program, RawAnswer, Squares
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Lowered:
         sign = self.sign
         duals = None
         if raw.row_dual is not None:
-            duals = self._duals(sign * raw.row_dual)
+            duals = self._duals(sign * raw.row_dual, raw)
         return Restored(
             None if raw.x is None else raw.x[:n],
             duals,
@@ -65,12 +66,16 @@ class Lowered:
             None if raw.ray is None else raw.ray[:n],
         )
 
-    def _duals(self, row_dual: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _duals(self, row_dual: np.ndarray, raw: RawAnswer) -> tuple[np.ndarray, ...]:
         blocks = self.analysis.blocks
         found: dict[int, np.ndarray] = {}
         for block, first in zip(blocks, self.rows, strict=True):
             part = row_dual[first : first + block.matrix.shape[0]]
             found[block.constraint] = found[block.constraint] + part if block.constraint in found else part
+        for matrix in self.analysis.matrix_cones:
+            if matrix.constraint is not None and raw.cone_duals:
+                # more on the right of `M >> R` presses as the cone's multiplier, of `M << R` against it
+                found[matrix.constraint] = self.sign * matrix.sign * raw.cone_duals[matrix.cone][0]
         return tuple(found.get(k, np.zeros(0)) for k in range(len(self.analysis.model.constraints)))
 
     def name_conflict(self, conflict: Conflict) -> tuple[NamedPart, ...]:
@@ -127,8 +132,14 @@ def lower(analysis: Analysis) -> Lowered:
         if quadratic is None or quadratic.matrix is None
         else Squares(quadratic.matrix, quadratic.offset, sign * quadratic.weights),
         start=_start(variables, n, extra),
+        cones=tuple(_cone(cone, n + extra) for cone in analysis.cones),
     )
     return Lowered(analysis, program, tuple(int(s) for s in starts[: len(analysis.blocks)]))
+
+
+def _cone(cone: CollectedCone, columns: int) -> Cone:
+    parts = tuple(AffineRows(part.matrix(columns), part.constant) for part in cone.parts)
+    return Cone(cone.kind, parts, cone.exponent, cone.size)
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

@@ -94,7 +94,7 @@ def _constraint_lines(constraint: Constraint) -> list[str]:
     for relation in constraint.relations:
         body = show(relation.body)
         if constraint.kind == "matrix":
-            text = f"{body} >> 0"
+            text = f"{body} {'>>' if relation.lower is not None else '<<'} 0"
         elif relation.lower is not None and relation.lower == relation.upper:
             text = f"{body} = {show(relation.lower)}"
         elif relation.lower is not None and relation.upper is not None:

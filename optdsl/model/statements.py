@@ -56,6 +56,8 @@ class Statements:
 
     def objective(self, statement: tree.Objective) -> tuple[Objective, Arr]:
         """The objective; it must be a single number."""
+        if isinstance(statement.value, tree.Compare):
+            self._not_a_condition(statement)
         array = self.elaborator.array(statement.value, Context())
         if array.axes:
             axes = ", ".join(axis.text for axis in array.axes)
@@ -66,16 +68,21 @@ class Statements:
                 "add it up: `sum(...)`",
             )
         if isinstance(array.body, nodes.Compare | nodes.Logic | nodes.Contains):
-            self.elaborator.fault(
-                "objective-not-number", statement.value.span, "the objective is a number, not a condition",
-                "conditions belong to `subject to`",
-            )
+            self._not_a_condition(statement)
         canonical = Canonical(self.elaborator.marker)
         body = canonical.body(array.body, {})
         conditions = tuple(canonical.condition(c, {}) for c in array.conditions)
         name = statement.name or "objective"
         span = statement.name_span or statement.span
         return Objective(name, statement.sense, body, span, canonical.marks(), conditions), array
+
+    def _not_a_condition(self, statement: tree.Objective) -> None:
+        self.elaborator.fault(
+            "objective-not-number",
+            statement.value.span,
+            "the objective is a number, not a condition",
+            "write constraints under `subject to`",
+        )
 
     # ----------------------------------------------------------------------------------------------------- constraints
 
@@ -183,18 +190,19 @@ class Statements:
                 "a matrix inequality needs a matrix on one side",
                 "compare numbers with `>=` or `<=`",
             )
-        sign = 1 if relation.ops[0] == ">>" else -1
-        difference = self.elaborator.elementwise(arrays, lambda a, b: sign * (a - b), relation.span)
+        difference = self.elaborator.elementwise(arrays, lambda a, b: a - b, relation.span)
         outer = self.elaborator.domains.axes(domain, f"`{name}`", statement.span, name)
         canonical = Canonical(self.elaborator.marker)
         over, renaming = canonical.over(nodes.over((*domain.eaches, *difference.eaches), domain.conditions))
         conditions = tuple(canonical.condition(c, renaming) for c in difference.conditions)
         body = canonical.body(difference.body, renaming)
+        zero = sympy.Integer(0)
+        sides = (zero, None) if relation.ops[0] == ">>" else (None, zero)
         return Constraint(
             name,
             (*_values(outer), *_values(difference.axes)),
             over,
-            (Relation(body, sympy.Integer(0), None, conditions),),
+            (Relation(body, *sides, conditions),),
             "matrix",
             statement.name_span or statement.span,
             canonical.marks(),

@@ -1,0 +1,435 @@
+"""Collects every statement of a model and concludes what kind of problem it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+import sympy
+
+from optdsl.classify.analysis import Analysis, MatrixCone, ObjectiveArrays, RowBlock, StatementFact
+from optdsl.classify.collect import AFFINE, CONCAVE, CONVEX, Auxiliary, Collector, NotCollected, Sink
+from optdsl.classify.cones import Affine, CollectedCone, HeldRows
+from optdsl.classify.facts import Fact, Facts
+from optdsl.classify.infinite import culprit
+from optdsl.classify.kinds import ConeKind, kinds_of, type_of
+from optdsl.classify.proof import Step
+from optdsl.classify.provers import Attempt, attempts
+from optdsl.classify.quadratic import Quadratic, quadratic_objective
+from optdsl.classify.quadratic_rows import quadratics_to_cones
+from optdsl.classify.smooth import smoothness_of
+from optdsl.data.members import Label, label_text
+from optdsl.errors import Diagnostic, ModelError, Span
+from optdsl.model.faults import in_words, place_of
+from optdsl.model.model import Constraint, Marks, Model, Objective, Relation
+from optdsl.terms.frame import Frame
+from optdsl.terms.nodes import Index
+from optdsl.terms.show import index_letter
+
+Result = TypeVar("Result")
+ROUGHNESS = ("discontinuous", "nonsmooth", "C1", "smooth")
+
+
+def analyze(model: Model) -> Analysis:
+    """The verdict on a model. Raises ModelError for indices outside their sets and the like."""
+    return _Analyst(model).run()
+
+
+class _Analyst:
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.auxiliary = Auxiliary(model.columns)
+        self.facts = Facts.of(model)
+        self.collector = Collector(model.lanes, self.auxiliary, self.facts)
+        self.statements: list[StatementFact] = []
+        self.pending: list[tuple[int, Sink, np.ndarray, np.ndarray]] = []
+        self.matrix_cones: list[MatrixCone] = []
+        self.mistakes: list[Diagnostic] = []
+
+    def run(self) -> Analysis:
+        sink: Sink | None = None
+        objective = self.model.objective
+        if objective is not None:
+            found = self._kept(lambda: self._objective(objective))
+            if found is not None:
+                fact, sink = found
+                self.statements.append(fact)
+        for number, constraint in enumerate(self.model.constraints):
+            fact_ = self._kept(lambda c=constraint, n=number: self._constraint(n, c))
+            if fact_ is not None:
+                self.statements.append(fact_)
+        if self.mistakes:
+            raise ModelError(*self.mistakes)
+        self._matrix_variables()
+        return self._conclude(sink)
+
+    def _kept(self, action: Callable[[], Result]) -> Result | None:
+        """Run a step; the user's mistakes in it are kept for one report."""
+        try:
+            return action()
+        except ModelError as error:
+            self.mistakes.extend(error.diagnostics)
+            return None
+
+    # ------------------------------------------------------------------------------------------------------ objective
+
+    def _objective(self, objective: Objective) -> tuple[StatementFact, Sink | None]:
+        sense = CONVEX if objective.sense == "minimize" else CONCAVE
+        root = Frame().as_root()
+        name, line = objective.name, objective.span.line
+        with in_words(self.model.source, objective.marks, objective.span, f"the objective `{name}`"):
+            smoothness = smoothness_of(self.model, objective.body)
+            fact = self.facts.find(objective.body, root)
+            cones = len(self.auxiliary.cones)
+            try:
+                sink, steps = self._prove(objective.body, sense, root, lambda body: self._gather(body, sense, root))
+            except NotCollected as reason:
+                self._validate(objective.body, root)
+                blame = self._blame(reason, objective.marks, objective.span, name)
+                curvature = _curvature_word(fact)
+                return (
+                    StatementFact(name, line, "objective", curvature, smoothness, False, blame, _sign_word(fact)),
+                    None,
+                )
+            self._finite(sink, objective.body, name, objective.span, root, objective.marks)
+        curved = sink.bent or bool(sink.squares or sink.products)
+        curvature = _curvature_word(fact, sense if curved else AFFINE if sink.terms else "constant")
+        kinds = kinds_of(self.auxiliary.cones[cones:]) | ({"quadratic"} if sink.squares or sink.products else set())
+        return (
+            StatementFact(
+                name, line, "objective", curvature, smoothness, True, None, _sign_word(fact), frozenset(kinds), steps
+            ),
+            sink,
+        )
+
+    def _gather(self, body: sympy.Expr, sense: str, root: Frame) -> Sink:
+        sink = self.collector.sink(root, sense, quadratic=True)
+        self.collector.collect(body, root, np.ones((1,) * len(root.shape)), sink)
+        return sink
+
+    # ---------------------------------------------------------------------------------------------------- constraints
+
+    def _constraint(self, number: int, constraint: Constraint) -> StatementFact:
+        name, line = constraint.name, constraint.span.line
+        with in_words(self.model.source, constraint.marks, constraint.span, f"constraint `{name}`"):
+            frame = self.model.lanes_of(constraint.over)
+            bodies = [r.body for r in constraint.relations]
+            smoothness = min((smoothness_of(self.model, b) for b in bodies), key=ROUGHNESS.index)
+            fact = self.facts.find(bodies[0], frame)
+            cones, steps = len(self.auxiliary.cones), []
+            words = []
+            try:
+                for relation in constraint.relations:
+                    word, found = self._relation(number, constraint, relation, frame)
+                    words.append(word)
+                    steps.extend(found)
+            except NotCollected as reason:
+                for body in bodies:
+                    self._validate(body, frame)
+                kinds = frozenset({"quadratic"}) if self._is_quadratic(constraint, frame) else frozenset()
+                blame = self._blame(reason, constraint.marks, constraint.span, name)
+                curvature = _curvature_word(fact)
+                return StatementFact(
+                    name, line, "constraint", curvature, smoothness, False, blame, _sign_word(fact), kinds
+                )
+        known = next((c for c in words if c in (CONVEX, CONCAVE)), words[0])
+        if AFFINE in words and known == "constant":
+            known = AFFINE
+        return StatementFact(
+            name,
+            line,
+            "constraint",
+            _curvature_word(fact, known),
+            smoothness,
+            True,
+            None,
+            _sign_word(fact),
+            frozenset(kinds_of(self.auxiliary.cones[cones:])),
+            tuple(steps),
+        )
+
+    def _relation(
+        self, number: int, constraint: Constraint, relation: Relation, frame: Frame
+    ) -> tuple[str, tuple[Step, ...]]:
+        if constraint.kind == "matrix":
+            return self._matrix(number, constraint, relation, frame)
+        lower = self._side(relation.lower, -np.inf, frame, constraint)
+        upper = self._side(relation.upper, np.inf, frame, constraint)
+        equal = (relation.lower is not None and relation.lower == relation.upper) or bool((lower == upper).any())
+        one_sided = CONVEX if relation.lower is None else CONCAVE if relation.upper is None else None
+        mark = self.auxiliary.mark()
+        try:
+            sense = AFFINE if equal or one_sided is None else one_sided
+            sink = self._rows(relation.body, frame, sense, constraint)
+            self._keep(number, sink, lower, upper)
+            return (sink.sense if sink.bent else AFFINE if sink.terms else "constant"), ()
+        except NotCollected as reason:
+            self.auxiliary.rollback(mark)
+            return self._otherwise(reason, number, constraint, relation, frame, (lower, upper), equal)
+
+    def _otherwise(
+        self,
+        reason: NotCollected,
+        number: int,
+        constraint: Constraint,
+        relation: Relation,
+        frame: Frame,
+        sides: tuple[np.ndarray, np.ndarray],
+        equal: bool,
+    ) -> tuple[str, tuple[Step, ...]]:
+        """Two sides each with a curvature of its own, or an equivalent form that is convex."""
+        mark = self.auxiliary.mark()
+        before = len(self.pending)
+        if not equal and relation.lower is not None and relation.upper is not None:
+            try:
+                high = self._rows(relation.body, frame, CONVEX, constraint)
+                low = self._rows(relation.body, frame, CONCAVE, constraint)
+                self._keep(number, high, np.full(frame.size, -np.inf), sides[1])
+                self._keep(number, low, sides[0], np.full(frame.size, np.inf))
+                return CONVEX, ()
+            except NotCollected:
+                self.auxiliary.rollback(mark)
+        for attempt in attempts(relation, frame, self.facts):
+            try:
+                return self._attempt(attempt, number, constraint, frame)
+            except NotCollected:
+                self.auxiliary.rollback(mark)
+                del self.pending[before:]
+        raise reason
+
+    def _attempt(
+        self, attempt: Attempt, number: int, constraint: Constraint, frame: Frame
+    ) -> tuple[str, tuple[Step, ...]]:
+        words = []
+        for body, lower, upper in attempt.relations:
+            low = self._side(lower, -np.inf, frame, constraint)
+            high = self._side(upper, np.inf, frame, constraint)
+            equal = lower is not None and lower == upper
+            sense = AFFINE if equal else CONVEX if lower is None else CONCAVE if upper is None else AFFINE
+            sink = self._rows(body, frame, sense, constraint)
+            self._keep(number, sink, low, high, rewritten=attempt.scaled)
+            words.append(sink.sense if sink.bent else AFFINE)
+        return next((w for w in words if w != AFFINE), AFFINE), attempt.steps
+
+    def _rows(self, body: sympy.Expr, frame: Frame, sense: str, constraint: Constraint) -> Sink:
+        sink = self.collector.sink(frame, sense, quadratic=sense != AFFINE)
+        self.collector.collect(body, frame, np.ones((1,) * len(frame.shape)), sink)
+        quadratics_to_cones(self.collector, sink)
+        self._finite(sink, body, constraint.name, constraint.span, frame, constraint.marks)
+        return sink
+
+    def _prove(
+        self, body: sympy.Expr, sense: str, root: Frame, gather: Callable[[sympy.Expr], Sink]
+    ) -> tuple[Sink, tuple[Step, ...]]:
+        """The objective as it stands, or in an equivalent form."""
+        mark = self.auxiliary.mark()
+        try:
+            return gather(body), ()
+        except NotCollected as reason:
+            self.auxiliary.rollback(mark)
+            lower = None if sense == CONVEX else sympy.Integer(0)
+            upper = sympy.Integer(0) if sense == CONVEX else None
+            for attempt in attempts(Relation(body, lower, upper), root, self.facts, objective=True):
+                try:
+                    return gather(attempt.relations[0][0]), attempt.steps
+                except NotCollected:
+                    self.auxiliary.rollback(mark)
+            raise reason from None
+
+    def _keep(
+        self, number: int, sink: Sink, lower: np.ndarray, upper: np.ndarray, rewritten: bool = False
+    ) -> None:
+        self.pending.append((number, sink, lower - sink.constant, upper - sink.constant))
+
+    def _side(self, side: sympy.Expr | None, missing: float, frame: Frame, constraint: Constraint) -> np.ndarray:
+        if side is None:
+            return np.full(frame.size, missing)
+        values = self.model.lanes.full(side, frame).reshape(-1)
+        if np.isnan(values).any():
+            self._not_finite(values, side, constraint.name, constraint.span, frame, constraint.marks, "a side")
+        return values
+
+    def _is_quadratic(self, constraint: Constraint, frame: Frame) -> bool:
+        probe = Collector(self.model.lanes, Auxiliary(self.model.columns))
+        try:
+            for relation in constraint.relations:
+                sink = probe.sink(frame, CONVEX, quadratic=True)
+                probe.collect(relation.body, frame, np.ones((1,) * len(frame.shape)), sink)
+        except NotCollected:
+            return False
+        return not probe.auxiliary.count
+
+    def _validate(self, body: sympy.Expr, frame: Frame) -> None:
+        """Evaluate a statement that is not collected, so that indices outside their sets are reported all the same."""
+        lanes = self.model.lanes.with_values(np.ones(self.model.columns))
+        with np.errstate(all="ignore"):
+            lanes.evaluate(body, frame)
+
+    # ------------------------------------------------------------------------------------------------------- matrices
+
+    def _matrix(
+        self, number: int, constraint: Constraint, relation: Relation, frame: Frame
+    ) -> tuple[str, tuple[Step, ...]]:
+        sink = self.collector.sink(frame, AFFINE)
+        self.collector.collect(relation.body, frame, np.ones((1,) * len(frame.shape)), sink)
+        self._finite(sink, relation.body, constraint.name, constraint.span, frame, constraint.marks)
+        sign = 1.0 if relation.lower is not None else -1.0
+        self._semidefinite(sink.affine() * sign, len(constraint.axes[-1]), MatrixCone(0, sign, constraint=number))
+        return AFFINE, ()
+
+    def _matrix_variables(self) -> None:
+        for variable in self.model.variables.values():
+            if variable.attributes & {"psd", "nsd"} and variable.columns is not None and variable.width:
+                sign = 1.0 if "psd" in variable.attributes else -1.0
+                entries = Affine.of_columns(variable.columns) * sign
+                self._semidefinite(entries, len(variable.axes[0]), MatrixCone(0, sign, variable=variable.name))
+
+    def _semidefinite(self, entries: Affine, size: int, origin: MatrixCone) -> None:
+        cone = CollectedCone(ConeKind.SEMIDEFINITE, (entries,), size=size)
+        self.matrix_cones.append(
+            MatrixCone(len(self.auxiliary.cones), origin.sign, origin.constraint, origin.variable)
+        )
+        self.auxiliary.cones.append(cone)
+
+    # ---------------------------------------------------------------------------------------------------- mistakes
+
+    def _finite(self, sink: Sink, body: sympy.Basic, name: str, span: Span, frame: Frame, marks: Marks) -> None:
+        for term in sink.terms:
+            if not np.isfinite(term.coefficients).all():
+                full = np.broadcast_to(term.coefficients, term.frame.shape).reshape(-1)
+                rows = np.broadcast_to(term.frame.root_rows(), term.frame.shape).reshape(-1)
+                bad = np.full(frame.size, 0.0)
+                bad[rows[~np.isfinite(full)]] = np.nan
+                self._not_finite(bad, body, name, span, frame, marks, "a coefficient")
+        if not np.isfinite(sink.constant).all():
+            bad = np.where(np.isfinite(sink.constant), 0, np.nan)
+            self._not_finite(bad, body, name, span, frame, marks, "a constant")
+
+    def _not_finite(
+        self, values: np.ndarray, body: sympy.Basic, name: str, span: Span, frame: Frame, marks: Marks, what: str
+    ) -> None:
+        row = int(np.flatnonzero(np.isnan(values))[0])
+        lane = self.model.lanes.lane(frame, np.unravel_index(row, frame.shape) if frame.shape else ())
+        message = f"in `{name}`{_lane_text(lane, marks)}, {what} is not a finite number"
+        hint = "a logarithm or root of negative data, or a division of data by zero, has no finite value"
+        found = culprit(self.model, body)
+        if found is not None:
+            fact, part = found
+            message, span = f"in `{name}`, {fact}", place_of(part, marks, span)
+            hint = "`inf` may stand as a bound only; leave infinite entries out with `if`"
+            if "divisor" in fact:
+                hint = "leave that case out with `if`, or correct the data"
+        raise ModelError(Diagnostic("not-finite", message, span, hint, self.model.source))
+
+    def _blame(self, reason: NotCollected, marks: Marks, span: Span, name: str) -> Diagnostic:
+        where = place_of(reason.node, marks, span)
+        lane = _lane_text(reason.lane, marks) if reason.lane else ""
+        return Diagnostic(
+            "not-solvable-yet",
+            f"`{name}`{lane} is not proved convex: {reason.reason}",
+            where,
+            reason.hint,
+            self.model.source,
+        )
+    # -------------------------------------------------------------------------------------------------- conclusion
+
+    def _conclude(self, sink: Sink | None) -> Analysis:
+        refusal = [fact.blame for fact in self.statements if fact.blame is not None]
+        columns = self.model.columns + self.auxiliary.count
+        quadratic, direction = None, None
+        if sink is not None and (sink.squares or sink.products):
+            quadratic, direction = quadratic_objective(sink, columns, sink.sense)
+            if direction is not None:
+                refusal.append(self._nonconvex(sink))
+                self._mark_objective_nonconvex(refusal[-1])
+        smoothness = min((f.smoothness for f in self.statements), key=ROUGHNESS.index, default="smooth")
+        kind, convexity = type_of(self.model, self.statements, self.auxiliary.cones, smoothness)
+        if refusal:
+            return Analysis(
+                self.model, kind, convexity, smoothness, tuple(self.statements), tuple(refusal), direction=direction
+            )
+        lower, upper = self.auxiliary.bounds()
+        return Analysis(
+            self.model,
+            kind,
+            convexity,
+            smoothness,
+            tuple(self.statements),
+            (),
+            tuple(RowBlock(k, s.matrix(columns), low, high) for k, s, low, high in self.pending),
+            tuple(_auxiliary_rows(held, columns) for held in self.auxiliary.rows),
+            lower,
+            upper,
+            self._objective_arrays(sink, columns, quadratic),
+            tuple(self.auxiliary.cones),
+            tuple(self.matrix_cones),
+        )
+
+    def _mark_objective_nonconvex(self, blame: Diagnostic) -> None:
+        from dataclasses import replace
+
+        self.statements = [
+            replace(f, ok=False, blame=blame, curvature="unknown") if f.role == "objective" else f
+            for f in self.statements
+        ]
+
+    def _objective_arrays(self, sink: Sink | None, columns: int, quadratic: Quadratic | None) -> ObjectiveArrays | None:
+        if sink is None or self.model.objective is None:
+            return None
+        cost = np.zeros(columns)
+        for term in sink.terms:
+            shape = term.frame.shape
+            index = np.broadcast_to(term.columns, shape).reshape(-1)
+            weight = np.broadcast_to(term.coefficients, shape).reshape(-1)
+            cost += np.bincount(index, weights=weight, minlength=columns)
+        if quadratic is not None:
+            cost = cost + quadratic.cost
+        constant = float(sink.constant.sum()) + (quadratic.constant if quadratic is not None else 0.0)
+        return ObjectiveArrays(self.model.objective.sense, cost, constant, quadratic)
+
+    def _nonconvex(self, sink: Sink) -> Diagnostic:
+        objective = self.model.objective
+        assert objective is not None
+        worst = next((p.node for p in sink.products), None) or next(s.node for s in sink.squares)
+        shape = "convex" if objective.sense == "minimize" else "concave"
+        return Diagnostic(
+            "not-solvable-yet",
+            f"`{objective.name}` is quadratic but not {shape}",
+            place_of(worst, objective.marks, objective.span),
+            f"a quadratic can be {objective.sense}d here when it is {shape}; other methods are not in this version",
+            self.model.source,
+        )
+
+
+def _auxiliary_rows(held: Sink | HeldRows, columns: int) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:
+    """lower <= matrix @ x <= upper for rows that hold an auxiliary variable."""
+    matrix = held.matrix(columns)
+    free = np.full(matrix.shape[0], np.inf)
+    if held.sense == CONVEX:
+        return matrix, -free, -held.constant
+    return matrix, -held.constant, free
+
+
+def _curvature_word(fact: Fact, proved: str = "unknown") -> str:
+    """The curvature as written: that of the composition rule, else what was proved of it otherwise."""
+    if fact.reason == "constant":
+        return "constant"
+    for word, holds in ((AFFINE, fact.affine), (CONVEX, fact.convex), (CONCAVE, fact.concave)):
+        if holds.size and holds.all():
+            return word
+    return proved
+
+
+def _sign_word(fact: Fact) -> str:
+    if fact.lo.size and (fact.lo >= 0).all():
+        return "zero" if (fact.hi <= 0).all() else "nonnegative"
+    if fact.hi.size and (fact.hi <= 0).all():
+        return "nonpositive"
+    return "unknown"
+
+
+def _lane_text(lane: Mapping[Index, Label], marks: Marks) -> str:
+    parts = [f"{marks.names.get(i) or index_letter(i)} = {label_text(v)}" for i, v in sorted(lane.items(), key=str)]
+    return f" at {', '.join(parts)}" if parts else ""
