@@ -20,6 +20,7 @@ from optdsl.atoms import ELEMENTWISE, REDUCTIONS, interval
 from optdsl.classify.cones import Affine, CollectedCone, HeldRows
 from optdsl.classify.curved import collect_function, collect_groups
 from optdsl.classify.facts import Facts
+from optdsl.classify.matrices import collect_matrix_function
 from optdsl.terms import nodes
 from optdsl.terms.evaluate import Lanes
 from optdsl.terms.frame import Frame
@@ -270,6 +271,11 @@ class Collector:
                 lifted = extension.lift(_spread(multiplier, frame))
                 self.collect(branch, extension.child, lifted, sink)
 
+    def _array_call(self, node: nodes.ArrayCall, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
+        if self.facts is None:
+            raise NotCollected(node, f"`{node.name}` of variables is neither linear nor quadratic")
+        collect_matrix_function(self, node, frame, multiplier, sink)
+
     # ------------------------------------------------------------------------------------------------------ reductions
 
     def _reduce(self, node: nodes.Reduce, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
@@ -347,6 +353,14 @@ class Collector:
 
     def _apply(self, node: nodes.Apply, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
         row = ELEMENTWISE[node.name]
+        if row.name == "pow" and not has_variables(node.slots[1]):
+            exponent = self.lanes.numbers(node.slots[1], frame)
+            if (exponent == 2).all():
+                self._square(node, node.slots[0], frame, multiplier, sink)
+                return
+            if (exponent == 1).all():
+                self.collect(node.slots[0], frame, multiplier, sink)
+                return
         if row.quadratic_form == "huber" and (self.facts is None or sink.quadratic):
             self._huber(node, frame, multiplier, sink)
             return
@@ -536,6 +550,7 @@ _RULES: dict[type, Rule] = {
     nodes.Reduce: Collector._reduce,
     nodes.Choose: Collector._choose,
     nodes.Pick: Collector._pick,
+    nodes.ArrayCall: Collector._array_call,
 }
 
 

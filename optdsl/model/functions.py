@@ -14,6 +14,7 @@ import numpy as np
 import sympy
 
 from optdsl.atoms import ARRAYWISE, ELEMENTWISE, METRICS, REDUCTIONS
+from optdsl.data.arrays import DenseArray
 from optdsl.errors import Span
 from optdsl.language import tree
 from optdsl.model import shapes
@@ -440,16 +441,22 @@ class Functions:
             )
         return False
 
+    def _entries_symmetric(self, entry: nodes.VariableEntry | nodes.ParameterEntry) -> bool:
+        """Whether a matrix is symmetric by declaration, or as data by its numbers."""
+        symbol = self.workspace.symbols.get(entry.name)
+        if isinstance(symbol, EntrySymbol) and symbol.attributes & {"symmetric", "psd", "nsd"}:
+            return True
+        array = self.workspace.lanes.parameters.get(entry.name)
+        if isinstance(entry, nodes.VariableEntry) or not isinstance(array, DenseArray) or array.values.ndim != 2:
+            return False
+        values = array.values
+        return values.shape[0] == values.shape[1] and bool(np.array_equal(values, values.T))
+
     def _sorted_symmetric(self, body: sympy.Expr) -> sympy.Expr:
         """The body with the indices of entries of declared symmetric matrices in one order."""
         mapping = {}
         for entry in body.atoms(nodes.VariableEntry, nodes.ParameterEntry):
-            symbol = self.workspace.symbols.get(entry.name)
-            if (
-                isinstance(symbol, EntrySymbol)
-                and symbol.attributes & {"symmetric", "psd", "nsd"}
-                and len(entry.slots) == 2
-            ):
+            if len(entry.slots) == 2 and self._entries_symmetric(entry):
                 slots = sorted(entry.slots, key=str)
                 mapping[entry] = type(entry)(entry.name, *slots)
         return body.xreplace(mapping)

@@ -1,0 +1,73 @@
+"""The conditions that an expression's own functions bring, and those that a rewriting would lose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sympy
+
+from optdsl.classify.rewrites.place import Place
+from optdsl.model.model import DomainCondition
+from optdsl.terms import nodes
+from optdsl.terms.nodes import Over, has_variables
+
+BRINGS: dict[str, tuple[tuple[int, str], ...]] = {
+    "log": ((0, "positive"),), "log2": ((0, "positive"),), "log10": ((0, "positive"),),
+    "sqrt": ((0, "nonnegative"),), "entr": ((0, "nonnegative"),), "xlogx": ((0, "nonnegative"),),
+    "rel_entr": ((0, "nonnegative"), (1, "nonnegative")), "kl_div": ((0, "nonnegative"), (1, "nonnegative")),
+    "square_over": ((1, "positive"),), "power_over": ((1, "positive"),),
+    "geo_mean_of_two": ((0, "nonnegative"), (1, "nonnegative")),
+    "weighted_geo_mean": ((0, "nonnegative"), (1, "nonnegative")),
+}
+STRONGER = {"positive": ("positive",), "nonnegative": ("nonnegative", "positive"), "nonzero": ("nonzero", "positive")}
+
+Key = tuple[str, sympy.Expr, tuple[Over, ...]]
+
+
+def brought(expression: sympy.Basic, overs: tuple[Over, ...] = ()) -> Iterator[Key]:
+    """(kind, expression, iterations around it) of every condition that a part of the expression brings."""
+    if not has_variables(expression):
+        return
+    if isinstance(expression, sympy.Pow) and expression.exp.is_negative:
+        yield "nonzero", expression.base, overs
+    elif isinstance(expression, nodes.Apply):
+        for position, kind in BRINGS.get(expression.name, ()):
+            yield kind, expression.slots[position], overs
+        if expression.name == "log1p":
+            yield "positive", 1 + expression.slots[0], overs
+        if expression.name == "pow" and not expression.slots[1].is_Integer:
+            yield "positive" if expression.slots[1].is_negative else "nonnegative", expression.slots[0], overs
+    elif isinstance(expression, nodes.Reduce):
+        inner = (*overs, expression.over)
+        if expression.name in ("geo_mean", "harmonic_mean"):
+            yield "nonnegative", expression.body, inner
+        yield from brought(expression.body, inner)
+        return
+    elif isinstance(expression, nodes.Choose):
+        condition, then, otherwise = expression.args
+        yield from brought(then, (*overs, nodes.over((), (condition,))))
+        yield from brought(otherwise, (*overs, nodes.over((), (nodes.Logic("not", condition),))))
+        return
+    for argument in expression.args:
+        yield from brought(argument, overs)
+
+
+def lost(before: sympy.Expr, after: sympy.Expr, place: Place) -> tuple[DomainCondition, ...]:
+    """The conditions of `before` that neither `after` brings nor the bounds imply."""
+    kept = set(brought(after))
+    found = []
+    for kind, expression, overs in dict.fromkeys(brought(before)):
+        if any((stronger, expression, overs) in kept for stronger in STRONGER[kind]):
+            continue
+        if not overs and _implied(kind, expression, place):
+            continue
+        if has_variables(expression):
+            found.append(DomainCondition(kind, expression, (*place.path, *overs)))
+    return tuple(found)
+
+
+def _implied(kind: str, expression: sympy.Expr, place: Place) -> bool:
+    if kind == "nonnegative":
+        return place.nonnegative(expression)
+    box = place.box(expression)
+    return bool((box.lo > 0).all()) or (kind == "nonzero" and bool((box.hi < 0).all()))

@@ -1,0 +1,122 @@
+"""Taking expressions apart and putting them together; nothing here looks at bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import sympy
+
+from optdsl.terms import nodes
+from optdsl.terms.nodes import has_variables
+
+ONE, ZERO, HALF = sympy.Integer(1), sympy.Integer(0), sympy.Rational(1, 2)
+
+
+def split(expression: sympy.Expr) -> tuple[sympy.Expr, list[sympy.Expr]]:
+    """The factor of data, and the factors with variables."""
+    factors = sympy.Mul.make_args(expression)
+    moving = [f for f in factors if has_variables(f)]
+    return sympy.Mul(*[f for f in factors if not has_variables(f)]), moving
+
+
+def separate(expression: sympy.Expr) -> tuple[sympy.Expr, list[sympy.Expr]]:
+    """The term of data, and the terms with variables."""
+    terms = sympy.Add.make_args(expression)
+    moving = [t for t in terms if has_variables(t)]
+    return sympy.Add(*[t for t in terms if not has_variables(t)]), moving
+
+
+def apply(name: str, *arguments: sympy.Expr) -> sympy.Expr:
+    return nodes.Apply(name, *arguments)
+
+
+def is_apply(expression: sympy.Basic, *names: str) -> bool:
+    return isinstance(expression, nodes.Apply) and expression.name in names
+
+
+def is_reduce(expression: sympy.Basic, *names: str) -> bool:
+    return isinstance(expression, nodes.Reduce) and expression.name in names
+
+
+def exact(number: sympy.Expr) -> sympy.Expr:
+    """A decimal number as the fraction that it was written as; anything else as it is."""
+    if number.is_Float and np.isfinite(float(number)):
+        return sympy.Rational(repr(float(number)))
+    if number.is_number and number.has(sympy.Float):
+        return sympy.nsimplify(number, rational=True) if not number.has(nodes.Node) else number
+    return number
+
+
+def plain(number: sympy.Expr) -> sympy.Expr:
+    """A fraction as a decimal number where it is none of the short ones."""
+    if number.is_Rational and not number.is_Integer and number.q > 64:
+        return sympy.Float(float(number))
+    return number
+
+
+def power_of(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
+    """Base and exponent (data): (x, 2) of x^2, (x, 1/2) of sqrt(x), (x, 1) of x."""
+    if isinstance(expression, sympy.Pow):
+        return expression.base, expression.exp
+    if is_apply(expression, "sqrt"):
+        return expression.slots[0], HALF  # type: ignore[attr-defined]
+    if is_apply(expression, "pow") and not has_variables(expression.slots[1]):  # type: ignore[attr-defined]
+        return expression.slots[0], exact(expression.slots[1])  # type: ignore[attr-defined]
+    return expression, ONE
+
+
+def raised(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+    """base ^ exponent in the language's form: SymPy's power for whole numbers, `sqrt`, else `pow`."""
+    if exponent == 0:
+        return ONE
+    if exponent.is_Integer:
+        return sympy.Pow(base, exponent)
+    if base == 1:
+        return ONE
+    return apply("sqrt", base) if exponent == HALF else apply("pow", base, plain(exponent))
+
+
+def data_root(data: sympy.Expr) -> sympy.Expr:
+    """A square root of data that is not negative; of p^2 it may be p itself."""
+    if data.is_Rational:
+        root = sympy.sqrt(data)
+        return root if root.is_Rational else apply("sqrt", data)
+    if isinstance(data, sympy.Pow) and data.exp.is_Integer and data.exp % 2 == 0:
+        return raised(data.base, data.exp / 2)
+    if isinstance(data, sympy.Mul):
+        squares = [f for f in data.args if isinstance(f, sympy.Pow) and f.exp.is_Integer and f.exp % 2 == 0]
+        rest = sympy.Mul(*[f for f in data.args if f not in squares])
+        if squares:
+            return sympy.Mul(data_root(rest), *[data_root(f) for f in squares])
+    return apply("sqrt", data)
+
+
+def logarithm(data: sympy.Expr) -> sympy.Expr:
+    """The logarithm of data."""
+    if data == 1:
+        return ZERO
+    return data.slots[0] if is_apply(data, "exp") else apply("log", data)  # type: ignore[attr-defined]
+
+
+def as_log(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr] | None:
+    """(scale, argument) with expression = scale * log(argument), for every spelling of the logarithm."""
+    if not isinstance(expression, nodes.Apply):
+        return None
+    (argument, *_) = expression.slots
+    if expression.name == "log":
+        return ONE, argument
+    if expression.name == "log1p":
+        return ONE, 1 + argument
+    if expression.name in ("log2", "log10"):
+        return 1 / apply("log", sympy.Integer(int(expression.name[3:]))), argument
+    return None
+
+
+def hypot(legs: Iterable[sympy.Expr]) -> sympy.Expr:
+    """sqrt(a^2 + b^2 + ...) of any number of legs."""
+    first, *others = legs
+    result = first
+    for leg in others:
+        result = apply("hypot", result, leg)
+    return result
