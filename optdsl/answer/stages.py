@@ -72,6 +72,12 @@ class Asked:
     options: Mapping[str, Any]
     span: Span | None = None
     source: Source | None = None
+    option_spans: Mapping[str, Span] = field(default_factory=dict)
+
+    def place(self, mistake: Diagnostic) -> Span | None:
+        """Where a mistake in the method or its options stands: at the option that it names, else at the method."""
+        named = (span for name, span in self.option_spans.items() if f"`{name}`" in mistake.message)
+        return mistake.span or next(named, self.span)
 
     @property
     def solver(self) -> str | None:
@@ -194,7 +200,9 @@ def asked_for(model: Model, method: str | None, options: Mapping[str, Any] | Non
         named = None if method == AUTOMATIC else method
         asked = Asked(named, dict(options or {}))
     else:
-        asked = Asked(in_file.method, {**in_file.options, **(options or {})}, in_file.span, model.source)
+        given = options or {}
+        spans = {name: span for name, span in in_file.option_spans.items() if name not in given}
+        asked = Asked(in_file.method, {**in_file.options, **given}, in_file.span, model.source, spans)
     if asked.method is not None and not (later_too and asked.method in LATER):
         check_method(asked.method, asked.span, asked.source)
         with pointing(asked):
@@ -235,7 +243,7 @@ def pointing(asked: Asked) -> Iterator[None]:
     except OptionError as error:
         if asked.span is None:
             raise
-        placed = (replace(item, span=item.span or asked.span, source=asked.source) for item in error.diagnostics)
+        placed = (replace(item, span=asked.place(item), source=asked.source) for item in error.diagnostics)
         raise OptionError(*placed) from None
 
 

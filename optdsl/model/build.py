@@ -21,11 +21,12 @@ from optdsl.errors import DataError, Diagnostic, ModelError, OptError, Source, S
 from optdsl.language import expression_text, tree
 from optdsl.model.elaborate import Elaborator
 from optdsl.model.faults import in_words
+from optdsl.model.initial import INITIALIZERS
 from optdsl.model.keyed import Origin
 from optdsl.model.missing import missing_data
 from optdsl.model.mistakes import reported
 from optdsl.model.model import Let, Marks, MethodChoice, Model, Shown, Variable
-from optdsl.model.names import evaluation_order, names_in
+from optdsl.model.names import evaluation_order, names_in, undeclared
 from optdsl.model.options import option_values
 from optdsl.model.parameters import Declared, Parameters
 from optdsl.model.scope import (
@@ -40,7 +41,7 @@ from optdsl.model.scope import (
     set_axis,
 )
 from optdsl.model.shapes import Axis, Marker
-from optdsl.model.sources import Tables, Wanted, by_position, supplied_parameter, supplied_set
+from optdsl.model.sources import Tables, Wanted, by_position, located, supplied_parameter, supplied_set
 from optdsl.model.statements import Statements
 from optdsl.model.variables import Variables
 from optdsl.terms import nodes
@@ -96,6 +97,7 @@ class _Builder:
 
     def build(self) -> Model:
         constraint_names = self._declare_names()
+        self.workspace.declared = self.declarations.keys()
         self.tables = Tables(self.source, self.folder, self.table_declarations, self.paths, self.supplied)
         self._check_outside_names()
         self.diagnostics.extend(
@@ -227,7 +229,11 @@ class _Builder:
                 message = f"`{name}` is a {_kind(other)}; data can be given for sets, parameters and tables only"
             else:
                 message = f"data was given for `{name}`, which the model does not declare"
-            self._report("unknown-data", None, message, f"did you mean `{guess}`?" if guess else None)
+            takes = f"it takes data for {', '.join(known[:12])}" if known else "it takes no data"
+            hint = f"did you mean `{guess}`?" if guess and guess != name else takes
+            if isinstance(other, tree.VarDecl):
+                hint = "to hold a variable at a value, declare it `fixed, init` that value, or add a constraint"
+            self._report("unknown-data", None, message, hint)
 
     # ----------------------------------------------------------------------------------------------------- declarations
 
@@ -243,6 +249,7 @@ class _Builder:
                 continue
             if any(used in self.failed for used in uses[name]):
                 self.failed.add(name)
+                self._report_undeclared(self.declarations[name])
                 continue
             declaration = self.declarations[name]
             self._attempt(lambda d=declaration: self._declare(d), name)
@@ -335,7 +342,8 @@ class _Builder:
         return self.elaborator.domains.value(node, Context(mode="data"), name)
 
     def _set_from_path(self, declaration: tree.SetDecl, path: str) -> SetValue:
-        table = open_table(path, folder=Path(), name=declaration.name)
+        with located(declaration.name_span, self.source):
+            table = open_table(path, folder=Path(), name=declaration.name)
         origin = self._origin(declaration)
         columns = tuple(table.column(c) for c in table.columns)
         return supplied_set(declaration.name, FrameValue(columns), None, origin)
@@ -409,9 +417,12 @@ class _Builder:
 
     def _parameter_from_path(self, declared: Declared, path: str) -> ParameterValue:
         if path.endswith(".npy"):
-            return by_position(read_array(path, folder=Path()), declared.wanted, declared.origin, path)
-        table = open_table(path, folder=Path(), name=declared.declaration.name)
+            with located(declared.origin.span, self.source):
+                values = read_array(path, folder=Path())
+            return by_position(values, declared.wanted, declared.origin, path)
         span = declared.origin.span
+        with located(span, self.source):
+            table = open_table(path, folder=Path(), name=declared.declaration.name)
         data = tree.FromTable(
             declared.declaration.name, table.columns, (span,) * len(table.columns), table_span=span, span=span
         )
@@ -458,8 +469,16 @@ class _Builder:
     # ------------------------------------------------------------------------------------------------------- statements
 
     def _sound(self, node: object) -> bool:
-        """Whether a statement uses no name whose declaration failed."""
-        return not any(used.name in self.failed for used in names_in(node))
+        """Whether a statement uses no name whose declaration failed; else only its unknown names are reported."""
+        if not any(used.name in self.failed for used in names_in(node)):
+            return True
+        self._report_undeclared(node)
+        return False
+
+    def _report_undeclared(self, node: object) -> None:
+        known = {*self.declarations, *self.symbols, *self.failed, *INITIALIZERS, "pi"}
+        for name in undeclared(node, known):
+            self._attempt(lambda n=name: self.workspace.lookup(n.name, n.span, Context()))
 
     def _objective(self) -> Any:
         for statement in self.file.statements:
@@ -511,7 +530,8 @@ class _Builder:
             )
         statement = chosen[0]
         options = self._attempt(lambda: option_values(self.elaborator, statement.options)) or {}
-        return MethodChoice(statement.method, options, statement.method_span)
+        spans = {keyword.name: keyword.span for keyword in statement.options}
+        return MethodChoice(statement.method, options, statement.method_span, spans)
 
     def _warnings(self) -> list[str]:
         hidden = {

@@ -490,17 +490,19 @@ class Domains:
             return self._combine(node, left, right)
         if isinstance(node, tree.SetLiteral) and not index:
             return self._literal(node, context)
+        if isinstance(node, tree.SetLiteral):
+            return self._literal_rows(node, context, outer, index)
         domain, members, spans, distinct = self._generator(node, context)
-        lanes = self.workspace.lanes
-        frame = lanes.extend(Frame(), nodes.over((*outer.iterators, *domain.eaches),
-                                                 (*outer.conditions, *domain.conditions))).child
-        columns = [self.labels(e, frame, None) for e in index]
-        columns += [self.labels(e, frame, s) for e, s in zip(members, spans, strict=True)]
-        if distinct or index:
-            keep = distinct_positions(columns)
-            if len(keep) < len(columns[0]):
-                columns = [c.take(keep) for c in columns]
-        return SetValue("", tuple(columns))
+        over = nodes.over((*outer.iterators, *domain.eaches), (*outer.conditions, *domain.conditions))
+        columns = self._columns(over, [*index, *members], [*[None] * len(index), *spans])
+        return SetValue("", _distinct(columns) if distinct or index else columns)
+
+    def _columns(
+        self, over: nodes.Over, expressions: Sequence[sympy.Expr], spans: Sequence[Span | None]
+    ) -> tuple[Labels, ...]:
+        """The labels of index expressions over all lanes of `over`."""
+        frame = self.workspace.lanes.extend(Frame(), over).child
+        return tuple(self.labels(e, frame, s) for e, s in zip(expressions, spans, strict=True))
 
     def _generator(
         self, node: tree.Expr, context: Context
@@ -526,8 +528,6 @@ class Domains:
                 else:
                     elements.append((self.elaborator.scalar(item, domain.context, "a member"), item.span))
             return domain, [e for e, _ in elements], [s for _, s in elements], True
-        if isinstance(node, tree.SetLiteral):
-            return self._literal_rows(node, context)
         iterator = tree.Iterator(None, node, span=node.span)
         domain = self.open(tree.Domain((iterator,), span=node.span), context)
         return domain, domain.slots, [None] * len(domain.slots), False  # type: ignore[return-value]
@@ -540,15 +540,20 @@ class Domains:
         found = context.indices[slot.name]
         return tuple(found.args) if isinstance(found, sympy.Tuple) else (found,)
 
-    def _literal_rows(self, node: tree.SetLiteral, context: Context) -> Any:
-        """A literal whose members depend on an index: one lane per item."""
-        items = [self.elaborator.scalar(item, context, "a member") for item in node.items]
-        count = nodes.RangeSet(sympy.Integer(1), sympy.Integer(len(items)), sympy.Integer(1))
-        fresh = self.marker.fresh()
-        each = nodes.Each(count, fresh)
-        position = nodes.Position(count, fresh)
-        domain = OpenDomain((each,), (), context, (Part(None, (fresh,), (fresh,)),))
-        return domain, [nodes.Pick(position, *items)], [node.span], True
+    def _literal_rows(
+        self, node: tree.SetLiteral, context: Context, outer: nodes.Over, index: tuple[sympy.Expr, ...]
+    ) -> SetValue:
+        """A literal at every lane of `outer`: the first member everywhere, then the second, and so on."""
+        parts = []
+        for item in node.items:
+            items = item.items if isinstance(item, tree.TupleExpr) else (item,)
+            members = [self.elaborator.scalar(part, context, "a member") for part in items]
+            parts.append(self._columns(outer, [*index, *members], [None] * len(index) + [item.span] * len(members)))
+        if not parts:
+            nothing = np.empty(0, dtype=np.int64)
+            return SetValue("", tuple(c.take(nothing) for c in self._columns(outer, index, [None] * len(index))))
+        self._require_one_length(node, [len(part) - len(index) for part in parts])
+        return SetValue("", _distinct(tuple(concatenate(columns) for columns in zip(*parts, strict=True))))
 
     def _literal(self, node: tree.SetLiteral, context: Context) -> SetValue:
         rows: list[tuple[Any, ...]] = []
@@ -557,15 +562,7 @@ class Domains:
             rows.append(tuple(self._constant_member(part, context) for part in parts))
         if not rows:
             return SetValue("", (integer_labels(np.empty(0, dtype=np.int64)),))
-        if len({len(row) for row in rows}) > 1:
-            odd = next(k for k, row in enumerate(rows) if len(row) != len(rows[0]))
-            self.fault(
-                "mixed-tuples",
-                node.items[odd].span,
-                f"the members of a set all have the same number of parts: this one has {len(rows[odd])}, "
-                f"the first {len(rows[0])}",
-                "make all of them single members, or all tuples of one length",
-            )
+        self._require_one_length(node, [len(row) for row in rows])
         columns = tuple(labels_of(column) for column in zip(*rows, strict=True))
         repeated = first_duplicate(columns)
         if repeated is not None:
@@ -576,6 +573,18 @@ class Domains:
                 "a set holds each member once; remove the second one",
             )
         return SetValue("", columns)
+
+    def _require_one_length(self, node: tree.SetLiteral, lengths: Sequence[int]) -> None:
+        """Report the first item of a literal that has another number of parts than the first one."""
+        odd = next((k for k, length in enumerate(lengths) if length != lengths[0]), None)
+        if odd is not None:
+            self.fault(
+                "mixed-tuples",
+                node.items[odd].span,
+                f"the members of a set all have the same number of parts: this one has {lengths[odd]}, "
+                f"the first {lengths[0]}",
+                "make all of them single members, or all tuples of one length",
+            )
 
     def _constant_member(self, node: tree.Expr, context: Context) -> int | str:
         if isinstance(node, tree.String):
@@ -606,6 +615,12 @@ class Domains:
             return SetValue("", tuple(c.take(keep) for c in columns))
         inside = right.positions(left.columns) >= 0
         return left.take(np.flatnonzero(inside if node.op == "&" else ~inside))
+
+
+def _distinct(columns: tuple[Labels, ...]) -> tuple[Labels, ...]:
+    """The rows of the columns, each once."""
+    keep = distinct_positions(columns)
+    return columns if len(keep) == len(columns[0]) else tuple(c.take(keep) for c in columns)
 
 
 def _tuples(arity: int) -> str:

@@ -400,9 +400,9 @@ class Elaborator:
                 self.fault(
                     "ragged-array",
                     part.span,
-                    f"the items of an array must have the same shape: this one has {_shape_text(item)}, "
+                    f"the items of an array must have the same shape: this one is {_shape_text(item)}, "
                     f"the first {_shape_text(items[0])}",
-                    "make the rows equally long",
+                    "make the rows equally long" if item.axes and first else "`concat` joins vectors end to end",
                 )
 
     def constant(self, values: np.ndarray) -> Arr:
@@ -658,7 +658,11 @@ def _members_text(axis: Axis) -> str:
 
 
 def _shape_text(array: Arr) -> str:
-    return " x ".join(axis.text for axis in array.axes) if array.axes else "a single value"
+    if not array.axes:
+        return "a single value"
+    if all(axis.positional and axis.value is not None for axis in array.axes):
+        return " x ".join(str(len(axis.value)) for axis in array.axes if axis.value is not None) + " values"
+    return "an array over " + ", ".join(axis.text for axis in array.axes)
 
 
 def _kind(node: tree.Expr) -> str:

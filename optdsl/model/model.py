@@ -140,6 +140,7 @@ class MethodChoice:
     method: str
     options: Mapping[str, object]
     span: Span | None = None
+    option_spans: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

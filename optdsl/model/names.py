@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from optdsl.errors import Diagnostic, ModelError, Source, Span
 from optdsl.language import tree
@@ -26,6 +26,26 @@ def names_in(node: object) -> Iterator[tree.Name]:
                     value = getattr(current, field.name)
                     if not isinstance(value, str | int | float | bool | None.__class__):
                         stack.append(value)
+
+
+def undeclared(node: object, known: Collection[str]) -> list[tree.Name]:
+    """Names in a part of the tree that are neither known nor bound by an iteration or as an argument in it."""
+    found: list[tree.Name] = []
+    bound: set[str] = set()
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, tree.Name):
+            found.append(current)
+        elif isinstance(current, tuple):
+            stack.extend(current)
+        elif dataclasses.is_dataclass(current) and not isinstance(current, Span | Source):
+            if isinstance(current, tree.Iterator):
+                bound.update(slot.name for slot in current.slots or () if isinstance(slot, tree.Name))
+            if isinstance(current, tree.LetDecl):
+                bound.update(current.parameters or ())
+            stack.extend(getattr(current, field.name) for field in dataclasses.fields(current) if field.compare)
+    return [name for name in found if name.name not in known and name.name not in bound]
 
 
 def evaluation_order(

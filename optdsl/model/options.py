@@ -11,7 +11,7 @@ from optdsl.model.scope import Context, SetSymbol
 from optdsl.terms.frame import Frame
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OptionCall:
     """A schedule such as `cosine(1e-3, warmup = 100)`."""
 
@@ -19,12 +19,19 @@ class OptionCall:
     arguments: tuple[object, ...]
     keywords: tuple[tuple[str, object], ...]
 
+    def __repr__(self) -> str:
+        parts = [*map(repr, self.arguments), *(f"{name} = {value!r}" for name, value in self.keywords)]
+        return f"{self.name}({', '.join(parts)})"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class OptionName:
     """A word such as `auto`, or the name of a set (`over = ROW`)."""
 
     name: str
+
+    def __repr__(self) -> str:
+        return self.name
 
 
 def option_values(elaborator: Elaborator, keywords: Sequence[tree.Keyword]) -> dict[str, object]:

@@ -56,6 +56,8 @@ class Parameters:
         node = declaration.value
         assert node is not None
         with in_words(self.workspace.source, self.marks, node.span, f"`{declaration.name}`"):
+            if isinstance(node, tree.SetLiteral) and not node.items:
+                node = tree.DictLiteral((), span=node.span)  # `{}` is also the dictionary without entries
             if isinstance(node, tree.DictLiteral):
                 return self._dictionary(node, declared)
             if isinstance(node, tree.ArrayLiteral):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
@@ -98,6 +98,7 @@ class Workspace:
     marker: Marker
     folder: Path = Path()
     anonymous: int = 0
+    declared: Collection[str] = ()  # all names of the text, also those whose symbol is not known (yet)
 
     def fresh_name(self, stem: str) -> str:
         """A name that no user can write, for an inline set or array."""
@@ -127,14 +128,12 @@ class Workspace:
         """The symbol behind a name; an unknown one is an error with the closest known name."""
         symbol = self.symbols.get(name)
         if symbol is None:
-            known = [*self.symbols, *context.indices, *context.arguments]
+            known = [*self.symbols, *self.declared, *context.indices, *context.arguments]
             guess = closest(name, known)
-            self.fault(
-                "unknown-name",
-                span,
-                f"`{name}` is not declared",
-                f"did you mean `{guess}`?" if guess else f"declare it: `param {name}`, `var {name}` or `set {name}`",
-            )
+            hint = f"did you mean `{guess}`?" if guess else f"declare it: `param {name}`, `var {name}` or `set {name}`"
+            if guess is not None and name == guess.lower() and isinstance(self.symbols.get(guess), SetSymbol):
+                hint = f"bind it as an index: `[{name} in {guess}]` or `for {name} in {guess}`"
+            self.fault("unknown-name", span, f"`{name}` is not declared", hint)
         return symbol
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,11 +78,8 @@ class Tables:
                 f"there is no table `{name}`",
                 f"did you mean `{guess}`?" if guess else f'declare it: `table {name} from "file.csv"`',
             )
-        try:
+        with located(declaration.path_span or declaration.name_span, self.source):
             table = self._read(name, declaration)
-        except DataError as error:
-            where = declaration.path_span or declaration.name_span
-            raise DataError(*(_located(d, where, self.source) for d in error.diagnostics)) from None
         self._open[name] = table
         return table
 
@@ -144,23 +142,17 @@ class Tables:
     def _columns(self, table: Table, data: tree.FromTable) -> list[Column]:
         found = []
         for name, span in zip(data.columns or (), data.column_spans, strict=True):
-            try:
+            with located(span, self.source):
                 found.append(table.column(name))
-            except DataError as error:
-                raise DataError(*(_located(d, span, self.source) for d in error.diagnostics)) from None
         return found
 
     def _members(self, table: Table, column: Column, data: tree.FromTable) -> Labels:
-        try:
+        with located(data.span, self.source):
             return labels_from(members(column, table))
-        except DataError as error:
-            raise DataError(*(_located(d, data.span, self.source) for d in error.diagnostics)) from None
 
     def _numbers(self, table: Table, column: Column, data: tree.FromTable) -> np.ndarray:
-        try:
+        with located(data.span, self.source):
             return numeric(column, table)
-        except DataError as error:
-            raise DataError(*(_located(d, data.span, self.source) for d in error.diagnostics)) from None
 
     # ------------------------------------------------------------------------------------------------- parameters
 
@@ -168,10 +160,8 @@ class Tables:
         """The values of a parameter `from` a table or a file."""
         data = declaration.source
         if isinstance(data, tree.FromFile):
-            try:
+            with located(data.span, self.source):
                 values = read_array(data.path, folder=self.folder)
-            except DataError as error:
-                raise DataError(*(_located(d, data.span, self.source) for d in error.diagnostics)) from None
             return by_position(values, wanted, origin, data.path)
         assert isinstance(data, tree.FromTable)
         table = self.get(data.table, data.table_span)
@@ -198,6 +188,14 @@ class Tables:
         parts = [axis.name for axis, own in zip(wanted.axes, rows, strict=True) if not own]
         keys = f"{needed} key column{'s' if needed != 1 else ''}" + (f" (for {', '.join(parts)})" if parts else "")
         given = len(data.columns or ())
+        if data.table not in self.declared:
+            return self._fault(
+                "wrong-columns",
+                data.span,
+                f"the data for `{name}` has {given} column{'s' if given != 1 else ''}, but `{name}` needs {keys} "
+                "and a value column",
+                "give it these columns in the order of the axes, the value last; or read the file as a `table`",
+            )
         return self._fault(
             "wrong-columns",
             data.span,
@@ -290,6 +288,15 @@ def _looks_numeric(column: Column) -> bool:
     return any(isinstance(c, str) and NUMBER.fullmatch(c.strip()) for c in (column.categories if column.categories is not None else ()))
 
 
+@contextmanager
+def located(span: Span, source: Source) -> Iterator[None]:
+    """Give mistakes in data that have no place in the text this one."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(*(_located(d, span, source) for d in error.diagnostics)) from None
+
+
 def _located(diagnostic: Diagnostic, span: Span, source: Source) -> Diagnostic:
     if diagnostic.span is not None:
         return diagnostic
@@ -330,9 +337,9 @@ def supplied_set(name: str, value: Supplied, arity: int | None, origin: Origin) 
     if isinstance(value, ScalarValue):
         return SetValue(name, (labels_of([_member(value.value, name, origin)]),))
     if isinstance(value, ListValue):
-        columns = tuple(labels_from(c) for c in value.columns) or (labels_of([]),)
+        columns = tuple(labels_from(_label_column(c, origin)) for c in value.columns) or (labels_of([]),)
     elif isinstance(value, FrameValue):
-        columns = tuple(labels_from(c) for c in value.columns)
+        columns = tuple(labels_from(_label_column(c, origin)) for c in value.columns)
     elif isinstance(value, DenseValue):
         flat = as_integers(np.atleast_2d(value.values.T).T.astype(float).reshape(-1))
         if flat is None or value.values.ndim > 2:
@@ -344,7 +351,8 @@ def supplied_set(name: str, value: Supplied, arity: int | None, origin: Origin) 
         table = flat.integers.reshape(len(value.values), -1)
         columns = tuple(labels_of(table[:, k].tolist()) for k in range(table.shape[1]))
     elif isinstance(value, MappingValue):
-        columns = (labels_from(value.values),) if value.by_position else tuple(labels_from(k) for k in value.keys)
+        chosen = (value.values,) if value.by_position else value.keys
+        columns = tuple(labels_from(_label_column(c, origin)) for c in chosen)
     else:
         raise origin.fail(
             "not-a-set-value",
@@ -449,7 +457,14 @@ def _check_shape(shape: tuple[int, ...], wanted: Wanted, origin: Origin, file: s
     expected = tuple(len(axis) for axis in wanted.axes)
     if shape == expected or (not expected and shape in ((), (1,))):
         return
-    axes = ", ".join(f"{axis.name} ({len(axis)})" for axis in wanted.axes) or "no axes"
+    if not expected:
+        raise origin.fail(
+            "wrong-shape",
+            f"`{origin.name}` is a single value, but the data has the shape {shape_text(shape)}",
+            f"give one value, or an index: `param {origin.name}[SET]`",
+            place=DataPlace(file) if file else None,
+        )
+    axes = ", ".join(f"{axis.name} ({len(axis)})" for axis in wanted.axes)
     raise origin.fail(
         "wrong-shape",
         f"`{origin.name}` has the axes {axes}, but the data has the shape {shape_text(shape)}"
@@ -541,4 +556,5 @@ def _column_label(name: str, axis: SetValue) -> int | str:
 def _label_column(column: Column, origin: Origin) -> Column:
     from optdsl.data.forms import as_labels
 
-    return as_labels(origin.name, column)
+    with located(origin.span, origin.source):
+        return as_labels(origin.name, column)

@@ -157,7 +157,7 @@ def test_every_way_to_choose_a_method(arguments: list[str], text: str, folder: P
     [
         ("solve using higs", "unknown-method", 13),
         ("solve using adam(batch = 3)", "method-not-available", 13),
-        ("solve using highs(tolerance = 3)", "unknown-option", 13),
+        ("solve using highs(tolerance = 3)", "unknown-option", 19),
     ],
 )
 def test_mistakes_in_solve_using_have_a_caret(line: str, code: str, column: int, folder: Path) -> None:
