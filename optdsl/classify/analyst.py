@@ -15,7 +15,7 @@ from optdsl.classify.cones import Affine, CollectedCone, HeldRows
 from optdsl.classify.facts import Fact, Facts
 from optdsl.classify.infinite import culprit
 from optdsl.classify.kinds import ConeKind, kinds_of, type_of
-from optdsl.classify.proof import Step
+from optdsl.classify.proof import Step, steps_of
 from optdsl.classify.provers import Attempt, attempts
 from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
@@ -99,7 +99,16 @@ class _Analyst:
         kinds = kinds_of(self.auxiliary.cones[cones:]) | ({"quadratic"} if sink.squares or sink.products else set())
         return (
             StatementFact(
-                name, line, "objective", curvature, smoothness, True, None, _sign_word(fact), frozenset(kinds), steps
+                name,
+                line,
+                "objective",
+                curvature,
+                smoothness,
+                True,
+                None,
+                _sign_word(fact),
+                frozenset(kinds),
+                steps or steps_of(objective.body, root, self.facts, objective.marks),
             ),
             sink,
         )
@@ -147,7 +156,7 @@ class _Analyst:
             None,
             _sign_word(fact),
             frozenset(kinds_of(self.auxiliary.cones[cones:])),
-            tuple(steps),
+            tuple(steps) or steps_of(bodies[0], frame, self.facts, constraint.marks),
         )
 
     def _relation(
@@ -345,6 +354,8 @@ class _Analyst:
                 refusal.append(self._nonconvex(sink))
                 self._mark_objective_nonconvex(refusal[-1])
         smoothness = min((f.smoothness for f in self.statements), key=ROUGHNESS.index, default="smooth")
+        if self.auxiliary.cones and not refusal:
+            refusal.append(self._cones_not_solved())
         kind, convexity = type_of(self.model, self.statements, self.auxiliary.cones, smoothness)
         if refusal:
             return Analysis(
@@ -366,6 +377,11 @@ class _Analyst:
             tuple(self.auxiliary.cones),
             tuple(self.matrix_cones),
         )
+
+    def _cones_not_solved(self) -> Diagnostic:
+        first = self.model.objective or self.model.constraints[0]
+        message = "this model is convex, but needs cones: cone problems are not solved by this version"
+        return Diagnostic("not-solvable-yet", message, first.span, None, self.model.source)
 
     def _mark_objective_nonconvex(self, blame: Diagnostic) -> None:
         from dataclasses import replace

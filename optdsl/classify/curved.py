@@ -83,6 +83,12 @@ def _constant_function(
     facts = collector.facts
     assert facts is not None
     fact = facts.find(node, frame)
+    base = node.args[0] if isinstance(node, sympy.Pow) else node.slots[0] if node.name == "pow" else None  # type: ignore[attr-defined]
+    if base is not None:
+        exponent = node.args[1] if isinstance(node, sympy.Pow) else node.slots[1]  # type: ignore[attr-defined]
+        if (collector.lanes.numbers(exponent, frame) == 1).all():
+            collector.collect(base, frame, multiplier, sink)
+            return
     if not (np.abs(fact.hi - fact.lo) <= 1e-12 * np.maximum(1.0, np.abs(fact.lo))).all():
         raise NotCollected(node, "this function is linear on its bounds, but has no linear form here")
     sink.add_constant(frame, multiplier * (fact.lo + fact.hi) / 2.0)

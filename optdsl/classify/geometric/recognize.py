@@ -126,10 +126,10 @@ class _Reader:
 
     def read(self) -> Geometric:
         for variable in self.model.variables.values():
-            kind = next((k for k in ("integer", "psd", "nsd") if k in variable.attributes or (k == "integer" and variable.integer)), None)
-            if kind is not None:
-                reason = f"`{variable.name}` is {'integer' if kind == 'integer' else 'a semidefinite matrix'}"
-                raise _Refused(NotGeometric(variable.name, reason, variable.span))
+            if variable.integer:
+                raise _Refused(NotGeometric(variable.name, f"`{variable.name}` is integer", variable.span))
+            if variable.attributes & {"psd", "nsd"}:
+                raise _Refused(NotGeometric(variable.name, f"`{variable.name}` is a semidefinite matrix", variable.span))
         objective = None if self.model.objective is None else self._objective(self.model.objective)
         for number, constraint in enumerate(self.model.constraints):
             self._constraint(number, constraint)
@@ -253,8 +253,10 @@ class _Reader:
         count = int((greater if sign < 0 else smaller)[row])
         if direction == EXACT:
             reason = f"a sum of {count} terms in an equality; a geometric program takes one term on either side"
-            raise NotLogConvex(node, reason, "an inequality may be enough: the optimum often presses it to equality", lane)
-        raise NotLogConvex(node, f"{count} terms on the greater side of an inequality; only one can stand there", None, lane)
+            hint = "an inequality may be enough: the optimum often presses it to equality"
+            raise NotLogConvex(node, reason, hint, lane)
+        reason = f"{count} terms on the greater side of an inequality; only one can stand there"
+        raise NotLogConvex(node, reason, None, lane)
 
     def _never(self, number: int, terms: Terms, into: Sum, never: np.ndarray) -> None:
         """Rows where something positive would have to be 0 or less."""

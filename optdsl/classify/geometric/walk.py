@@ -122,7 +122,8 @@ class Walker:
             return
         direction = -into.direction if negative.all() else into.direction
         # a product that got here cannot be multiplied out
-        logs = self._all(node.args, frame, direction) if isinstance(node, sympy.Mul) else self.logs(node, frame, direction)
+        factors = node.args if isinstance(node, sympy.Mul) else (node,)
+        logs = self._all(factors, frame, direction)
         self._emit(node, frame, multiplier, logs if prefix is None else prefix.plus(logs), into)
 
     def _emit(
@@ -130,7 +131,8 @@ class Walker:
     ) -> None:
         full = np.broadcast_to(coefficient, frame.shape).reshape(-1).astype(float)
         if not np.isfinite(full).all():
-            raise NotLogConvex(node, "a coefficient is not a finite number", None, self._lane(~np.isfinite(full), frame))
+            lane = self._lane(~np.isfinite(full), frame)
+            raise NotLogConvex(node, "a coefficient is not a finite number", None, lane)
         into.emit(node, np.broadcast_to(frame.root_rows(), frame.shape).reshape(-1), full, logs)
 
     # ----------------------------------------------------------------------------------------------- logarithms
@@ -196,7 +198,8 @@ class Walker:
         if direction != LOWER and negative.any():
             raise NotLogConvex(node, "a term with a minus sign", None, self._lane(negative > 0, root))
         count = int(positive.max(initial=0))
-        where = "where a single term is needed" if direction == EXACT else "may not be on the greater side of an inequality"
+        greater = "may not be on the greater side of an inequality"
+        where = "where a single term is needed" if direction == EXACT else greater
         wrong = positive != 1 if direction == LOWER else positive > 1
         raise NotLogConvex(node, f"a sum of {count} terms {where}", None, self._lane(wrong, root))
 
@@ -214,7 +217,8 @@ class Walker:
         """w <= log(m - p) for a monomial m and a posynomial p, as exp(w) + p <= m; m - p must be known positive."""
         low = np.broadcast_to(self.facts.find(node, root).lo, root.shape).reshape(-1)
         if not (low >= 0).all():
-            raise NotLogConvex(node, "a difference that is not known to be positive", None, self._lane(~(low >= 0), root))
+            reason = "a difference that is not known to be positive"
+            raise NotLogConvex(node, reason, None, self._lane(~(low >= 0), root))
         first = terms.where(terms.sign > 0)
         monomial = first.logs.take(np.argsort(first.row, kind="stable"))
         rest = terms.where(terms.sign < 0)
@@ -290,9 +294,8 @@ class Walker:
     def _apply(self, node: nodes.Apply, frame: Frame, direction: int) -> LogRows:
         name, arguments = node.name, node.slots
         if name in _POWERS:
-            return self.logs(arguments[0], frame, _POWERS[name] * direction if name == "inv" else direction).times(
-                np.full(frame.size, _POWERS[name])
-            )
+            inner = self.logs(arguments[0], frame, -direction if name == "inv" else direction)
+            return inner.times(np.full(frame.size, _POWERS[name]))
         if name == "pow":
             return self._power(node, arguments[0], arguments[1], frame, direction)
         if name in ("abs", "pos", "relu"):  # of something positive: itself
@@ -329,8 +332,8 @@ class Walker:
     def _extreme(self, node: sympy.Basic, name: str, logs: LogRows, lane: np.ndarray, frame: Frame) -> LogRows:
         """The largest or smallest of rows by lane (R,), held from above or below by an auxiliary column per lane."""
         zero = logs.constant == -np.inf
-        lost = np.bincount(lane, ~zero if name == "max" else zero, frame.size)
-        lost = lost == 0 if name == "max" else lost > 0
+        zeros = np.bincount(lane, zero, frame.size)
+        lost = zeros == np.bincount(lane, minlength=frame.size) if name == "max" else zeros > 0
         if lost.any():
             raise NotLogConvex(node, f"a {name}imum that is 0", None, self._lane(lost, frame))
         columns = self.program.add(frame.size)
