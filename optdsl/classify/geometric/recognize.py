@@ -129,7 +129,8 @@ class _Reader:
             if variable.integer:
                 raise _Refused(NotGeometric(variable.name, f"`{variable.name}` is integer", variable.span))
             if variable.attributes & {"psd", "nsd"}:
-                raise _Refused(NotGeometric(variable.name, f"`{variable.name}` is a semidefinite matrix", variable.span))
+                reason = f"`{variable.name}` is a semidefinite matrix"
+                raise _Refused(NotGeometric(variable.name, reason, variable.span))
         objective = None if self.model.objective is None else self._objective(self.model.objective)
         for number, constraint in enumerate(self.model.constraints):
             self._constraint(number, constraint)
