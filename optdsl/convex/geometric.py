@@ -18,11 +18,14 @@ import scipy.sparse as sp
 
 from optdsl.classify.geometric import Geometric, RowFamily
 from optdsl.classify.geometric.log_rows import LogRows
-from optdsl.convex.log_sums import ConvexRows, LogPoint, LogProblem, sharpened
+from optdsl.convex.log_sums import ConvexRows, LogPoint, LogProblem, error_at, sharpened
 from optdsl.convex.lower import Restored
 from optdsl.convex.program import AffineRows, Cone, ConeKind, Program, RawAnswer, RawStatus
 
 Solve = Callable[[Program], RawAnswer]
+
+SHARP = 1e-9
+"""How small the conditions of an optimum must be for a solver's doubtful answer to count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +162,9 @@ class GeometricLowered:
             raw.x[: self.columns], np.concatenate([np.zeros(0), *multipliers]), raw.reduced_cost[: self.columns]
         )
         found = sharpened(self.problem, point)
+        near = raw.status in (RawStatus.INACCURATE, RawStatus.NUMERICAL_ERROR)
+        if near and error_at(self.problem, found) <= SHARP:
+            raw = replace(raw, status=RawStatus.OPTIMAL, message=f"{raw.solver} came near, Newton's steps ended it")
         if found is point:
             return raw
         x, row_dual, reduced = raw.x.copy(), raw.row_dual.copy(), np.zeros_like(raw.reduced_cost)

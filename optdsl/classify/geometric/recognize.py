@@ -8,7 +8,7 @@ posynomial may stand and every log-log concave one where a monomial may stand on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
@@ -165,15 +165,21 @@ class _Reader:
                 return GeometricObjective(objective.sense, offset, sign, 1.0, moving.logs)
             if len(moving.row) == 1:
                 return GeometricObjective(objective.sense, offset, sign, -1.0, moving.logs.times(-np.ones(1)))
-            whole = into.nodes[int(moving.node[0])] if len(set(moving.node.tolist())) == 1 else objective.body
+            one = len(set(moving.node.tolist())) == 1
+            whole = into.origins[int(moving.node[0])][0] if one else objective.body
             what = "maximized" if sign > 0 else "subtracted from what is minimized"
             raise NotLogConvex(whole, f"a sum of {len(moving.row)} terms is {what}; only a single term can be")
         if not minimized:
             # m - p, where it is known to be positive
             logs = self.walker.logs(objective.body, into.root, LOWER)
             return GeometricObjective(objective.sense, 0.0, 1.0, -1.0, logs.times(-np.ones(1)))
-        worst = into.nodes[int(moving.node[moving.sign < 0][0])]
-        raise NotLogConvex(worst, "a term with a minus sign beside positive ones")
+        negative = moving.where(moving.sign < 0)
+        raise NotLogConvex(
+            into.origins[int(negative.node[0])][0],
+            "a term with a minus sign beside positive ones",
+            None,
+            self._lane_at(into, negative, 0),
+        )
 
     # ---------------------------------------------------------------------------------------------- constraints
 
@@ -217,11 +223,11 @@ class _Reader:
             raise NotLogConvex(body, "a side is not a finite number")
         into = Sum(frame, direction)
         self.walker.collect(body, frame, into)
-        into.emit(body, np.arange(frame.size), -side * present, None)
+        into.emit(body, frame, np.where(present, -side, 0.0), None)
         terms = into.total(self.program.columns)
         terms = terms.where(present[terms.row])
         if direction == LOWER:
-            terms = Terms(terms.row, -terms.sign, terms.logs, terms.node)
+            terms = replace(terms, sign=-terms.sign)
         self._rows(number, terms, into, direction)
 
     def _rows(self, number: int, terms: Terms, into: Sum, direction: int) -> None:
@@ -248,9 +254,11 @@ class _Reader:
             return
         row = int(np.flatnonzero(wrong)[0])
         sign = -1 if direction != EXACT or greater[row] > 1 else 1
-        theirs = np.unique(terms.node[(terms.row == row) & (terms.sign == sign)])
-        node = into.nodes[int(theirs[0])]
-        lane = self.walker._lane(wrong, into.root)
+        theirs = terms.where((terms.row == row) & (terms.sign == sign))
+        # a side that is data makes no mistake
+        last = int(np.flatnonzero(~theirs.constant)[-1])
+        node = into.origins[int(theirs.node[last])][0]
+        lane = self._lane_at(into, theirs, last)
         count = int((greater if sign < 0 else smaller)[row])
         if direction == EXACT:
             reason = f"a sum of {count} terms in an equality; a geometric program takes one term on either side"
@@ -267,12 +275,19 @@ class _Reader:
         vanishing = never & ~fixed
         if vanishing.any():
             row = int(np.flatnonzero(vanishing)[0])
-            node = into.nodes[int(terms.node[terms.row == row][0])]
+            node = into.origins[int(terms.node[terms.row == row][0])][0]
             reason = "positive terms would have to be 0, which no positive variables do"
-            raise NotLogConvex(node, reason, None, self.walker._lane(vanishing, into.root))
+            raise NotLogConvex(node, reason, None, self.walker.lane_of(vanishing, into.root))
         self.impossible.extend((number, int(k)) for k in np.flatnonzero(never))
 
     # ------------------------------------------------------------------------------------------------- refusals
+
+    def _lane_at(self, into: Sum, terms: Terms, term: int) -> dict[Index, Label]:
+        """The indices where a term stands."""
+        frame = into.origins[int(terms.node[term])][1]
+        mark = np.zeros(frame.size, dtype=bool)
+        mark[terms.lane[term]] = True
+        return self.walker.lane_of(mark, frame)
 
     def _refusal(self, reason: NotLogConvex, name: str, span: Span, marks: Marks) -> _Refused:
         where = place_of(reason.node, marks, span)

@@ -18,17 +18,21 @@ ROUNDING = 16 * np.finfo(float).eps
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Terms:
-    """K terms: term k is sign[k] * exp(logs[k]) in row row[k]; node[k] is the number of the expression it came from."""
+    """K terms: term k is sign[k] * exp(logs[k]) in row row[k].
+
+    It came from the expression with the number node[k] at the lane lane[k] (C order) of that expression's frame.
+    """
 
     row: np.ndarray
     sign: np.ndarray
     logs: LogRows
     node: np.ndarray
+    lane: np.ndarray
 
     def where(self, mask: np.ndarray) -> Terms:
         """The terms where `mask` (K,) holds."""
         at = np.flatnonzero(mask)
-        return Terms(self.row[at], self.sign[at], self.logs.take(at), self.node[at])
+        return Terms(self.row[at], self.sign[at], self.logs.take(at), self.node[at], self.lane[at])
 
     def counts(self, sign: int, rows: int) -> np.ndarray:
         """How many terms of a sign each row has (rows,)."""
@@ -51,19 +55,20 @@ class Sum:
     root: Frame
     direction: int
     parts: list[Terms] = field(default_factory=list)
-    nodes: list[sympy.Basic] = field(default_factory=list)
+    origins: list[tuple[sympy.Basic, Frame]] = field(default_factory=list)
 
-    def emit(self, node: sympy.Basic, row: np.ndarray, coefficient: np.ndarray, logs: LogRows | None) -> None:
-        """Add coefficient * exp(logs) to the rows; coefficients and values of 0 are left out."""
+    def emit(self, node: sympy.Basic, frame: Frame, coefficient: np.ndarray, logs: LogRows | None) -> None:
+        """Add coefficient (L,) * exp(logs) over the frame's lanes; coefficients and values of 0 are left out."""
         present = coefficient != 0
         if logs is not None:
             present &= logs.constant > -np.inf
         at = np.flatnonzero(present)
         size = np.log(np.abs(coefficient[at]))
         kept = LogRows.of_constants(size) if logs is None else logs.take(at).shifted(size)
-        number = np.full(len(at), len(self.nodes))
-        self.parts.append(Terms(row[at], np.sign(coefficient[at]).astype(int), kept, number))
-        self.nodes.append(node)
+        number = np.full(len(at), len(self.origins))
+        row = np.broadcast_to(frame.root_rows(), frame.shape).reshape(-1)
+        self.parts.append(Terms(row[at], np.sign(coefficient[at]).astype(int), kept, number, at))
+        self.origins.append((node, frame))
 
     def total(self, columns: int) -> Terms:
         """All terms; like ones are put together where that can matter."""
@@ -88,6 +93,7 @@ def joined(parts: Sequence[Terms]) -> Terms:
         np.concatenate([nothing, *(p.sign for p in parts)]),
         LogRows.joined([p.logs for p in parts]),
         np.concatenate([nothing, *(p.node for p in parts)]),
+        np.concatenate([nothing, *(p.lane for p in parts)]),
     )
 
 
@@ -116,7 +122,8 @@ def merged(terms: Terms, columns: int) -> Terms:
     constant = np.log(np.abs(total[at])) + _largest(terms.logs.constant[order], group, per_group=True)[at]
     logs = terms.logs.take(first[at])
     logs = LogRows(logs.row, logs.column, logs.exponent, constant)
-    return Terms(terms.row[first[at]], np.sign(total[at]).astype(int), logs, terms.node[first[at]])
+    kept = first[at]
+    return Terms(terms.row[kept], np.sign(total[at]).astype(int), logs, terms.node[kept], terms.lane[kept])
 
 
 def _largest(values: np.ndarray, group: np.ndarray, *, per_group: bool = False) -> np.ndarray:

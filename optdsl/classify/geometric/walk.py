@@ -131,9 +131,9 @@ class Walker:
     ) -> None:
         full = np.broadcast_to(coefficient, frame.shape).reshape(-1).astype(float)
         if not np.isfinite(full).all():
-            lane = self._lane(~np.isfinite(full), frame)
+            lane = self.lane_of(~np.isfinite(full), frame)
             raise NotLogConvex(node, "a coefficient is not a finite number", None, lane)
-        into.emit(node, np.broadcast_to(frame.root_rows(), frame.shape).reshape(-1), full, logs)
+        into.emit(node, frame, full, logs)
 
     # ----------------------------------------------------------------------------------------------- logarithms
 
@@ -154,7 +154,7 @@ class Walker:
         wrong = ~(value >= 0) | ~np.isfinite(value)
         if wrong.any():
             what = "negative" if (value[wrong] < 0).any() else "not a finite number"
-            raise NotLogConvex(expression, f"a factor is {what}", None, self._lane(wrong, frame))
+            raise NotLogConvex(expression, f"a factor is {what}", None, self.lane_of(wrong, frame))
         with np.errstate(divide="ignore"):
             return LogRows.of_constants(np.log(value))
 
@@ -166,7 +166,7 @@ class Walker:
         ):
             if wrong.any():
                 hint = f"in a geometric program all variables are positive: declare `{node.name}` with `>= 0`"
-                raise NotLogConvex(node, f"`{node.name}` {what}", hint, self._lane(wrong, frame))
+                raise NotLogConvex(node, f"`{node.name}` {what}", hint, self.lane_of(wrong, frame))
         self.used[columns] = True
         return LogRows.of_columns(columns)
 
@@ -196,12 +196,12 @@ class Walker:
         self, node: sympy.Basic, root: Frame, direction: int, positive: np.ndarray, negative: np.ndarray
     ) -> None:
         if direction != LOWER and negative.any():
-            raise NotLogConvex(node, "a term with a minus sign", None, self._lane(negative > 0, root))
+            raise NotLogConvex(node, "a term with a minus sign", None, self.lane_of(negative > 0, root))
         count = int(positive.max(initial=0))
         greater = "may not be on the greater side of an inequality"
         where = "where a single term is needed" if direction == EXACT else greater
         wrong = positive != 1 if direction == LOWER else positive > 1
-        raise NotLogConvex(node, f"a sum of {count} terms {where}", None, self._lane(wrong, root))
+        raise NotLogConvex(node, f"a sum of {count} terms {where}", None, self.lane_of(wrong, root))
 
     def _above(self, row: np.ndarray, logs: LogRows, count: int) -> LogRows:
         """u >= log Σ exp(logs) in each of `count` rows, as Σ exp(logs - u) <= 1; -inf where there is no term."""
@@ -218,7 +218,7 @@ class Walker:
         low = np.broadcast_to(self.facts.find(node, root).lo, root.shape).reshape(-1)
         if not (low >= 0).all():
             reason = "a difference that is not known to be positive"
-            raise NotLogConvex(node, reason, None, self._lane(~(low >= 0), root))
+            raise NotLogConvex(node, reason, None, self.lane_of(~(low >= 0), root))
         first = terms.where(terms.sign > 0)
         monomial = first.logs.take(np.argsort(first.row, kind="stable"))
         rest = terms.where(terms.sign < 0)
@@ -259,7 +259,7 @@ class Walker:
         logs = self.logs(base, frame, -direction if negative.all() else direction)
         zero = (logs.constant == -np.inf) & (power <= 0)
         if zero.any() or not np.isfinite(power).all():
-            raise NotLogConvex(node, "a power that has no value", None, self._lane(zero | ~np.isfinite(power), frame))
+            raise NotLogConvex(node, "a power that has no value", None, self.lane_of(zero | ~np.isfinite(power), frame))
         return logs.times(power)
 
     def _scattered(
@@ -324,7 +324,7 @@ class Walker:
         low = np.broadcast_to(self.facts.find(node, frame).lo, frame.shape).reshape(-1)
         if not (low >= 0).all():
             reason = "a logarithm that is not known to be positive"
-            raise NotLogConvex(node, reason, None, self._lane(~(low >= 0), frame))
+            raise NotLogConvex(node, reason, None, self.lane_of(~(low >= 0), frame))
         held = LogRows.of_columns(self.program.add(frame.size))
         self.program.exponential.append((held, self.logs(node.slots[0], frame, LOWER)))
         return held
@@ -335,7 +335,7 @@ class Walker:
         zeros = np.bincount(lane, zero, frame.size)
         lost = zeros == np.bincount(lane, minlength=frame.size) if name == "max" else zeros > 0
         if lost.any():
-            raise NotLogConvex(node, f"a {name}imum that is 0", None, self._lane(lost, frame))
+            raise NotLogConvex(node, f"a {name}imum that is 0", None, self.lane_of(lost, frame))
         columns = self.program.add(frame.size)
         held = LogRows.of_columns(columns[lane])
         sign = 1.0 if name == "max" else -1.0
@@ -394,7 +394,7 @@ class Walker:
     def _full_counts(self, node: nodes.Reduce, frame: Frame) -> np.ndarray:
         return np.broadcast_to(self._counts(node, frame), frame.shape).reshape(-1)
 
-    def _lane(self, wrong: np.ndarray, frame: Frame) -> dict[Index, Label]:
+    def lane_of(self, wrong: np.ndarray, frame: Frame) -> dict[Index, Label]:
         """The indices at the first lane of the frame that is marked."""
         first = int(np.flatnonzero(wrong)[0])
         return self.lanes.lane(frame, np.unravel_index(first, frame.shape) if frame.shape else ())  # type: ignore[arg-type]
