@@ -67,7 +67,32 @@ def lost(before: sympy.Expr, after: sympy.Expr, place: Place) -> tuple[DomainCon
 
 
 def _implied(kind: str, expression: sympy.Expr, place: Place) -> bool:
+    if surely_positive(expression, place):
+        return True
     if kind == "nonnegative":
         return place.nonnegative(expression)
     box = place.box(expression)
     return bool((box.lo > 0).all()) or (kind == "nonzero" and bool((box.hi < 0).all()))
+
+
+def surely_positive(expression: sympy.Expr, place: Place) -> bool:
+    """Whether the form alone says that the expression is positive where it is defined."""
+    if not has_variables(expression):
+        return place.positive(expression)
+    if isinstance(expression, nodes.Apply):
+        return expression.name in ("exp", "cosh", "softplus", "sigmoid")
+    if isinstance(expression, sympy.Pow):
+        return surely_positive(expression.base, place)
+    if isinstance(expression, sympy.Mul):
+        return all(surely_positive(f, place) for f in expression.args)
+    if isinstance(expression, sympy.Add):
+        positive = [surely_positive(t, place) for t in expression.args]
+        return any(positive) and all(
+            p or place.nonnegative(t) for p, t in zip(positive, expression.args, strict=True)
+        )
+    if isinstance(expression, nodes.Reduce):
+        inner = place.within(expression.over)
+        filled = expression.name == "prod" or place.filled(expression.over)
+        keeps_sign = expression.name in ("sum", "prod", "mean", "max", "min")
+        return keeps_sign and filled and surely_positive(expression.body, inner)
+    return False

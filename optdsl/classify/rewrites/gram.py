@@ -15,6 +15,7 @@ from optdsl.classify.rewrites.place import Place
 
 LARGEST = 12
 Squares = list[tuple[sympy.Expr, sympy.Expr]]
+Entries = dict[tuple[sympy.Expr, sympy.Expr], Fraction]
 
 
 def squares_of(expression: sympy.Expr, place: Place) -> Squares | None:
@@ -22,7 +23,7 @@ def squares_of(expression: sympy.Expr, place: Place) -> Squares | None:
     constant, moving = separate(expression)
     if not constant.is_number:
         return None
-    entries: dict[tuple[sympy.Expr, sympy.Expr], Fraction] = {}
+    entries: Entries = {}
     one: sympy.Expr = sympy.Integer(1)
     if constant != 0:
         _add(entries, one, one, constant)
@@ -39,7 +40,7 @@ def gathered(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     """The terms of degree two of a sum as squares of one sign, the others as they are."""
     if not isinstance(expression, sympy.Add):
         return None
-    entries: dict[tuple[sympy.Expr, sympy.Expr], Fraction] = {}
+    entries: Entries = {}
     rest, crossed = [], False
     for term in expression.args:
         number, factors = split(term)
@@ -70,7 +71,7 @@ def _pair(factors: list[sympy.Expr]) -> tuple[sympy.Expr, sympy.Expr] | None:
     return None
 
 
-def _add(entries: dict[tuple[sympy.Expr, sympy.Expr], Fraction], a: sympy.Expr, b: sympy.Expr, number: sympy.Expr) -> None:
+def _add(entries: Entries, a: sympy.Expr, b: sympy.Expr, number: sympy.Expr) -> None:
     value = exact(number)
     share = Fraction(int(value.p), int(value.q)) if value.is_Rational else Fraction(float(value))
     share = share if a == b else share / 2
@@ -78,7 +79,7 @@ def _add(entries: dict[tuple[sympy.Expr, sympy.Expr], Fraction], a: sympy.Expr, 
         entries[key] = entries.get(key, Fraction(0)) + share
 
 
-def _factored(entries: dict[tuple[sympy.Expr, sympy.Expr], Fraction], place: Place) -> Squares | None:
+def _factored(entries: Entries, place: Place) -> Squares | None:
     """Squares by elimination, the largest diagonal entry first; None where an entry off a zero diagonal remains."""
     parts = list(dict.fromkeys(a for a, _ in entries))
     if len(parts) > LARGEST or not all(part == 1 or place.affine(part) for part in parts):
