@@ -139,11 +139,6 @@ class _Builder:
         except OptError as error:
             self.diagnostics.extend(error.diagnostics)
             self.only_data &= isinstance(error, DataError)
-        except RecursionError:
-            self.only_data = False
-            self.diagnostics.append(
-                Diagnostic("too-deep", "an expression is nested too deeply", None, "name parts of it with `let`", self.source)
-            )
         if failing is not None:
             self.failed.add(failing)
         return None
@@ -300,9 +295,9 @@ class _Builder:
                     return
                 with self._words(declaration):
                     array = self.statements.let(declaration)
-                self.workspace.marker.keep()
+                    self.workspace.marker.keep()
+                    self.lets[declaration.name] = self.statements.let_template(declaration, array)
                 self.symbols[declaration.name] = LetSymbol(declaration.name, array)
-                self.lets[declaration.name] = self.statements.let_template(declaration, array)
 
     def _origin(self, declaration: tree.SetDecl | tree.ParamDecl) -> Origin:
         return Origin(declaration.name, declaration.name_span, self.source)
@@ -364,8 +359,9 @@ class _Builder:
             self.workspace.fault(
                 "family-from-table",
                 declaration.span,
-                f"a family of sets is defined by an expression: `set {name}[...] = {{j for (k, j) in PAIRS if k = i}}`",
-                "read the pairs as one set of tuples first",
+                "a family of sets is defined by an expression, not read from a table",
+                "read the pairs as one set: `set PAIR from t(a, b)`, then "
+                f"`set {name}[i in I] = {{j for (k, j) in PAIR if k = i}}`",
             )
         assert declaration.value is not None
         rows = self.elaborator.domains.rows(declaration.value, domain.context, domain.over, domain.slots)
@@ -529,9 +525,13 @@ class _Builder:
                 f"keep this or the one on line {chosen[0].span.line}",
             )
         statement = chosen[0]
-        options = self._attempt(lambda: option_values(self.elaborator, statement.options)) or {}
+        options = self._attempt(lambda: self._options(statement)) or {}
         spans = {keyword.name: keyword.span for keyword in statement.options}
         return MethodChoice(statement.method, options, statement.method_span, spans)
+
+    def _options(self, statement: tree.Solve) -> dict[str, object]:
+        with self._in_words(statement.span, "an option"):
+            return option_values(self.elaborator, statement.options)
 
     def _warnings(self) -> list[str]:
         hidden = {

@@ -24,6 +24,16 @@ def in_words(source: Source, marks: Marks, span: Span, statement: str) -> Iterat
         yield
     except LaneFault as fault:
         raise ModelError(describe(fault, source, marks, span, statement)) from None
+    except RecursionError:
+        raise ModelError(
+            Diagnostic(
+                "too-deep",
+                f"{statement} is nested too deeply",
+                span,
+                "declare a variable for a part of it, and an equality as its constraint",
+                source,
+            )
+        ) from None
     except MemoryError:
         raise ModelError(
             Diagnostic(

@@ -203,7 +203,7 @@ class Functions:
                 node.span,
                 f"`{node.name}` takes {needed + 1} argument{'s' if needed else ''}, but {given} "
                 f"{'was' if given == 1 else 'were'} given",
-                f"write `{node.name}({wanted})` or `{node.name}({wanted} for i in I)`",
+                f"write `{node.name}({wanted})`" + ("" if needed else f" or `{node.name}(x[i] for i in I)`"),
             )
         extra = []
         for k, argument in enumerate(arguments):
@@ -246,8 +246,8 @@ class Functions:
             "number-not-array",
             node.span,
             f"`{node.name}` reduces an array, but this is a single value",
-            f"iterate over a set: `{node.name}({', '.join(['...', *REDUCTIONS[node.name].parameters[1:]])} for i in I)`"
-            if node.name in REDUCTIONS
+            f"iterate over a set: `{node.name}(... for i in I)`"
+            if node.name in REDUCTIONS and len(REDUCTIONS[node.name].parameters) == 1
             else "give it an array: `[... for i in I]`",
         )
 
@@ -700,13 +700,6 @@ class Functions:
     def _call_reshape(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
         array, sizes = a[0], []
         for part in node.args[1:]:
-            if self.elaborator.domains.is_set(part, context):
-                self.fault(
-                    "wrong-shape",
-                    part.span,
-                    "`reshape` takes sizes, not sets",
-                    "write the sizes: `reshape(x, 2, 3)`, `reshape(x, size(I), size(J))`",
-                )
             value = self.evaluate_data(self.elaborator.array(part, context), context)
             if value is None or value.ndim or value != int(value):
                 self.fault(

@@ -54,5 +54,5 @@ def _counted(alike: Sequence[Diagnostic]) -> Diagnostic:
         return first
     lines = sorted({other.span.line for other in others if other.span is not None})
     where = ", ".join(map(str, lines[:5])) + (" ..." if len(lines) > 5 else "")
-    note = f"the same on line{'s' if len(lines) > 1 else ''} {where}"
+    note = f"again on line{'s' if len(lines) > 1 else ''} {where}"
     return replace(first, notes=(*first.notes, note))

@@ -138,14 +138,18 @@ def _add(lanes: Lanes, expression: sympy.Add, frame: Frame) -> np.ndarray:
     if total.dtype == bool:
         total = total.astype(np.int64)  # conditions add up as 0 and 1
     for term in expression.args[1:]:
-        total = total + lanes.numbers(term, frame)
+        added = lanes.numbers(term, frame)
+        with np.errstate(all="ignore"):  # inf - inf: what is not a number is reported where it is used
+            total = total + added
     return total
 
 
 def _mul(lanes: Lanes, expression: sympy.Mul, frame: Frame) -> np.ndarray:
     product = lanes.numbers(expression.args[0], frame)
     for factor in expression.args[1:]:
-        product = product * lanes.numbers(factor, frame)
+        by = lanes.numbers(factor, frame)
+        with np.errstate(all="ignore"):  # 0 * inf
+            product = product * by
     return product
 
 

@@ -4,12 +4,12 @@ A model's first comment says what is wrong with it. Comments of two kinds give i
 `# given: {"n": 2.5}` as Python's keyword arguments would, `# options: --set n=2.5` as a shell would.
 """
 
-import ast
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from scipy.sparse import eye_array
 
 from optdsl.answer.stages import solve_text
 from optdsl.cli.inputs import as_given_data
@@ -41,5 +41,5 @@ def mistakes(path: Path) -> OptError:
 
 
 def literal(line: str) -> dict[str, object]:
-    """A dictionary in Python's notation; `nan` and `inf` are numbers there."""
-    return ast.literal_eval(re.sub(r"\binf\b", "1e999", line.replace("nan", "(1e999-1e999)")))
+    """A dictionary in Python's notation; `nan` and `inf` are numbers there, `eye(n)` is a sparse matrix."""
+    return eval(line, {"__builtins__": {}}, {"nan": float("nan"), "inf": float("inf"), "eye": eye_array})
