@@ -43,6 +43,7 @@ OUTSIDE = {
     "clarabel": {"convex"},
     "pyscipopt": {"convex"},
     "qdldl": {"classify"},
+    "mpmath": {"classify"},
     "duckdb": {"data"},
     "python_calamine": {"data"},
     "pyarrow": {"data", "answer"},
