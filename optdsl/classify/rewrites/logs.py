@@ -75,14 +75,19 @@ def log_of_product(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
         return None
     if not (place.positive(monomial.data) and place.finite(monomial.data)):
         return None
-    if any(not monomial.never_negative(base, place) for base in monomial.powers):
+    if any(not _share(base) and not monomial.never_negative(base, place) for base in monomial.powers):
         return None
     logs = [power * _log(base) for base, power in monomial.powers.items()]
     return scale * sympy.Add(logarithm(monomial.data), monomial.exponent, *logs)
 
 
 def _known_log(base: sympy.Expr) -> bool:
-    return is_reduce(base, "prod") or is_apply(base, "sigmoid") or _one_minus_sigmoid(base) is not None
+    return is_reduce(base, "prod") or _share(base)
+
+
+def _share(base: sympy.Expr) -> bool:
+    """A number between 0 and 1 by its form."""
+    return is_apply(base, "sigmoid") or _one_minus_sigmoid(base) is not None
 
 
 def _one_minus_sigmoid(base: sympy.Expr) -> sympy.Expr | None:

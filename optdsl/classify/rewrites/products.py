@@ -8,6 +8,7 @@ exercises; Agrawal, Diamond and Boyd (2019) for the spellings that people use.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,11 +49,10 @@ class Monomial:
         return len(self.powers) == 1 and self.exponent == 0
 
     def never_negative(self, base: sympy.Expr, place: Place) -> bool:
-        if base in self.natural:
-            return True
         if is_reduce(base, "prod"):
+            # that the product is not negative says nothing about its members
             return place.within(base.over).nonnegative(base.body)  # type: ignore[attr-defined]
-        return place.nonnegative(base)
+        return base in self.natural or place.nonnegative(base)
 
 
 class _Flat:
@@ -72,11 +72,11 @@ class _Flat:
             return
         whole = bool(power.is_Integer)
         if isinstance(expression, sympy.Mul):
-            if not whole and not all(self._signed(f) for f in expression.args):
-                self.failed = True
-                return
-            for factor in expression.args:
-                self.take(factor, power)
+            if whole:
+                for factor in expression.args:
+                    self.take(factor, power)
+            else:
+                self._under_root(expression.args, power)
             return
         if is_apply(expression, "exp"):
             self.exponent = self.exponent + power * expression.slots[0]  # type: ignore[attr-defined]
@@ -87,8 +87,22 @@ class _Flat:
             return
         self._power(base, inner, power)
 
+    def _under_root(self, factors: Sequence[sympy.Expr], power: sympy.Expr) -> None:
+        """Factors under a root: those that are never positive turn their sign; fails where signs are unknown."""
+        turned = [f for f in factors if not self._signed(f)]
+        if len(turned) % 2 or not all(self.place.nonpositive(f) for f in turned):
+            self.failed = True
+            return
+        for factor in factors:
+            if factor not in turned:
+                self.take(factor, power)
+            elif has_variables(factor):
+                self._base(-factor, power)
+            else:
+                self._data(-factor, power)
+
     def _signed(self, factor: sympy.Expr) -> bool:
-        """Whether a factor under a root is never negative (data that is negative is refused)."""
+        """Whether a factor under a root is never negative."""
         base, inner = power_of(factor)
         natural = has_variables(factor) and base is not factor and not self._whole(inner)
         return natural or self.place.nonnegative(factor)

@@ -49,7 +49,8 @@ def sides_apart(relation: Bounded, place: Place) -> tuple[sympy.Expr, sympy.Expr
     if side is None or (lower is not None and upper is not None) or not place.finite(side):
         return None
     total = body - side if lower is None else side - body
-    left, right = [], []
+    left: list[sympy.Expr] = []
+    right: list[sympy.Expr] = []
     for term in sympy.Add.make_args(total):
         data, _ = split(term)
         sign = next((s for part in (term, data) for s in (_sign_of(part, place),) if s), 0)
