@@ -264,7 +264,7 @@ def check_tree(
 ) -> Verdict:
     """What kind of problem a model is. Raises OptError for every mistake in the input."""
     model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
-    return _verdict(model, analyze(model))
+    return _verdict(model, analyze(model, explain=True))
 
 
 def _verdict(model: Model, analysis: Analysis) -> Verdict:
@@ -294,7 +294,7 @@ def explain_text(
     model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
     if stage in ("data", "model"):
         return explain(model, stage)
-    analysis = analyze(model)
+    analysis = analyze(model, explain=True)
     if stage == "class":
         return str(_verdict(model, analysis))
     _refuse(model, analysis)

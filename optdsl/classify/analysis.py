@@ -11,12 +11,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
+import sympy
 
 from optdsl.classify.cones import CollectedCone
 from optdsl.classify.proof import Step
 from optdsl.classify.quadratic import Quadratic
 from optdsl.errors import Diagnostic
 from optdsl.model.model import Model
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rewritten:
+    """A relation of the text was replaced by an equivalent one: both bodies, over the constraint's lanes."""
+
+    written: sympy.Expr
+    solved: sympy.Expr
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +39,7 @@ class RowBlock:
     matrix: sp.csr_array
     lower: np.ndarray
     upper: np.ndarray
+    rewritten: Rewritten | None = None
 
 
 @dataclass(frozen=True, eq=False)

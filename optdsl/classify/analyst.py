@@ -9,21 +9,21 @@ import numpy as np
 import scipy.sparse as sp
 import sympy
 
-from optdsl.classify.analysis import Analysis, MatrixCone, ObjectiveArrays, RowBlock, StatementFact
+from optdsl.classify.analysis import Analysis, MatrixCone, ObjectiveArrays, Rewritten, RowBlock, StatementFact
 from optdsl.classify.collect import AFFINE, CONCAVE, CONVEX, Auxiliary, Collector, NotCollected, Sink
 from optdsl.classify.cones import Affine, CollectedCone, HeldRows
 from optdsl.classify.facts import Fact, Facts
 from optdsl.classify.infinite import culprit
 from optdsl.classify.kinds import ConeKind, kinds_of, type_of
 from optdsl.classify.proof import Step, steps_of
-from optdsl.classify.provers import Attempt, attempts
+from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
 from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.smooth import smoothness_of
 from optdsl.data.members import Label, label_text
 from optdsl.errors import Diagnostic, ModelError, Span
 from optdsl.model.faults import in_words, place_of
-from optdsl.model.model import Constraint, Marks, Model, Objective, Relation
+from optdsl.model.model import Constraint, DomainCondition, Marks, Model, Objective, Relation
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import Index
 from optdsl.terms.show import index_letter
@@ -32,19 +32,23 @@ Result = TypeVar("Result")
 ROUGHNESS = ("discontinuous", "nonsmooth", "C1", "smooth")
 
 
-def analyze(model: Model) -> Analysis:
-    """The verdict on a model. Raises ModelError for indices outside their sets and the like."""
-    return _Analyst(model).run()
+def analyze(model: Model, *, explain: bool = False) -> Analysis:
+    """The verdict on a model. With `explain`, statements get their signs and proofs, which a solve does without.
+
+    Raises ModelError for indices outside their sets and the like.
+    """
+    return _Analyst(model, explain).run()
 
 
 class _Analyst:
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, explain: bool) -> None:
         self.model = model
+        self.explain = explain
         self.auxiliary = Auxiliary(model.columns)
         self.facts = Facts.of(model)
         self.collector = Collector(model.lanes, self.auxiliary, self.facts)
         self.statements: list[StatementFact] = []
-        self.pending: list[tuple[int, Sink, np.ndarray, np.ndarray]] = []
+        self.pending: list[tuple[int, Sink, np.ndarray, np.ndarray, Rewritten | None]] = []
         self.matrix_cones: list[MatrixCone] = []
         self.mistakes: list[Diagnostic] = []
 
@@ -81,13 +85,13 @@ class _Analyst:
         name, line = objective.name, objective.span.line
         with in_words(self.model.source, objective.marks, objective.span, f"the objective `{name}`"):
             smoothness = smoothness_of(self.model, objective.body)
-            fact = self.facts.find(objective.body, root)
             cones = len(self.auxiliary.cones)
             try:
                 sink, steps = self._prove(objective.body, sense, root, lambda body: self._gather(body, sense, root))
             except NotCollected as reason:
                 self._validate(objective.body, root)
                 blame = self._blame(reason, objective.marks, objective.span, name)
+                fact = self.facts.find(objective.body, root)
                 curvature = _curvature_word(fact)
                 return (
                     StatementFact(name, line, "objective", curvature, smoothness, False, blame, _sign_word(fact)),
@@ -95,7 +99,8 @@ class _Analyst:
                 )
             self._finite(sink, objective.body, name, objective.span, root, objective.marks)
         curved = sink.bent or bool(sink.squares or sink.products)
-        curvature = _curvature_word(fact, sense if curved else AFFINE if sink.terms else "constant")
+        curvature = sense if curved else AFFINE if sink.terms else "constant"
+        curvature, sign, proof = self._told(objective.body, root, objective.marks, curvature, steps)
         kinds = kinds_of(self.auxiliary.cones[cones:]) | ({"quadratic"} if sink.squares or sink.products else set())
         return (
             StatementFact(
@@ -106,12 +111,21 @@ class _Analyst:
                 smoothness,
                 True,
                 None,
-                _sign_word(fact),
+                sign,
                 frozenset(kinds),
-                steps or steps_of(objective.body, root, self.facts, objective.marks),
+                proof,
             ),
             sink,
         )
+
+    def _told(
+        self, body: sympy.Expr, frame: Frame, marks: Marks, known: str, steps: tuple[Step, ...]
+    ) -> tuple[str, str | None, tuple[Step, ...]]:
+        """Curvature as written, sign and proof of a statement that was proved; only where somebody asks to read them."""
+        if not self.explain:
+            return known, None, steps
+        fact = self.facts.find(body, frame)
+        return _curvature_word(fact, known), _sign_word(fact), steps or steps_of(body, frame, self.facts, marks)
 
     def _gather(self, body: sympy.Expr, sense: str, root: Frame) -> Sink:
         sink = self.collector.sink(root, sense, quadratic=True)
@@ -126,7 +140,6 @@ class _Analyst:
             frame = self.model.lanes_of(constraint.over)
             bodies = [r.body for r in constraint.relations]
             smoothness = min((smoothness_of(self.model, b) for b in bodies), key=ROUGHNESS.index)
-            fact = self.facts.find(bodies[0], frame)
             cones, steps = len(self.auxiliary.cones), []
             words = []
             try:
@@ -139,6 +152,7 @@ class _Analyst:
                     self._validate(body, frame)
                 kinds = frozenset({"quadratic"}) if self._is_quadratic(constraint, frame) else frozenset()
                 blame = self._blame(reason, constraint.marks, constraint.span, name)
+                fact = self.facts.find(bodies[0], frame)
                 curvature = _curvature_word(fact)
                 return StatementFact(
                     name, line, "constraint", curvature, smoothness, False, blame, _sign_word(fact), kinds
@@ -146,18 +160,9 @@ class _Analyst:
         known = next((c for c in words if c in (CONVEX, CONCAVE)), words[0])
         if AFFINE in words and known == "constant":
             known = AFFINE
-        return StatementFact(
-            name,
-            line,
-            "constraint",
-            _curvature_word(fact, known),
-            smoothness,
-            True,
-            None,
-            _sign_word(fact),
-            frozenset(kinds_of(self.auxiliary.cones[cones:])),
-            tuple(steps) or steps_of(bodies[0], frame, self.facts, constraint.marks),
-        )
+        kinds = frozenset(kinds_of(self.auxiliary.cones[cones:]))
+        curvature, sign, proof = self._told(bodies[0], frame, constraint.marks, known, tuple(steps))
+        return StatementFact(name, line, "constraint", curvature, smoothness, True, None, sign, kinds, proof)
 
     def _relation(
         self, number: int, constraint: Constraint, relation: Relation, frame: Frame
@@ -200,25 +205,26 @@ class _Analyst:
                 return CONVEX, ()
             except NotCollected:
                 self.auxiliary.rollback(mark)
-        for attempt in attempts(relation, frame, self.facts):
+        for attempt in constraint_attempts(relation, frame, self.facts):
             try:
-                return self._attempt(attempt, number, constraint, frame)
+                return self._attempt(attempt, number, constraint, relation, frame)
             except NotCollected:
                 self.auxiliary.rollback(mark)
                 del self.pending[before:]
         raise reason
 
     def _attempt(
-        self, attempt: Attempt, number: int, constraint: Constraint, frame: Frame
+        self, attempt: Attempt, number: int, constraint: Constraint, relation: Relation, frame: Frame
     ) -> tuple[str, tuple[Step, ...]]:
         words = []
+        self._hold(attempt.keeps, frame)
         for body, lower, upper in attempt.relations:
             low = self._side(lower, -np.inf, frame, constraint)
             high = self._side(upper, np.inf, frame, constraint)
             equal = lower is not None and lower == upper
             sense = AFFINE if equal else CONVEX if lower is None else CONCAVE if upper is None else AFFINE
             sink = self._rows(body, frame, sense, constraint)
-            self._keep(number, sink, low, high, rewritten=attempt.scaled)
+            self._keep(number, sink, low, high, Rewritten(relation.body, body))
             words.append(sink.sense if sink.bent else AFFINE)
         return next((w for w in words if w != AFFINE), AFFINE), attempt.steps
 
@@ -238,19 +244,40 @@ class _Analyst:
             return gather(body), ()
         except NotCollected as reason:
             self.auxiliary.rollback(mark)
-            lower = None if sense == CONVEX else sympy.Integer(0)
-            upper = sympy.Integer(0) if sense == CONVEX else None
-            for attempt in attempts(Relation(body, lower, upper), root, self.facts, objective=True):
+            for attempt in objective_attempts(body, root, self.facts):
                 try:
+                    self._hold(attempt.keeps, root)
                     return gather(attempt.relations[0][0]), attempt.steps
                 except NotCollected:
                     self.auxiliary.rollback(mark)
             raise reason from None
 
+    def _hold(self, conditions: tuple[DomainCondition, ...], frame: Frame) -> None:
+        """Keep conditions that a rewriting would lose, as rows; one that is not concave fails the attempt."""
+        for condition in conditions:
+            inner = frame
+            for over in condition.overs:
+                inner = self.model.lanes.extend(inner, over).child
+            if condition.kind == "nonzero":
+                fact = self.facts.find(condition.expression, inner)
+                if not ((fact.lo > 0) | (fact.hi < 0)).all():
+                    raise NotCollected(condition.expression, "this divisor may be 0")
+                continue
+            root = inner.as_root()
+            sink = self.collector.sink(root, CONCAVE, quadratic=True)
+            self.collector.collect(condition.expression, root, np.ones((1,) * len(root.shape)), sink)
+            quadratics_to_cones(self.collector, sink)
+            self.auxiliary.rows.append(sink)
+
     def _keep(
-        self, number: int, sink: Sink, lower: np.ndarray, upper: np.ndarray, rewritten: bool = False
+        self,
+        number: int,
+        sink: Sink,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        rewritten: Rewritten | None = None,
     ) -> None:
-        self.pending.append((number, sink, lower - sink.constant, upper - sink.constant))
+        self.pending.append((number, sink, lower - sink.constant, upper - sink.constant, rewritten))
 
     def _side(self, side: sympy.Expr | None, missing: float, frame: Frame, constraint: Constraint) -> np.ndarray:
         if side is None:
@@ -369,7 +396,7 @@ class _Analyst:
             smoothness,
             tuple(self.statements),
             (),
-            tuple(RowBlock(k, s.matrix(columns), low, high) for k, s, low, high in self.pending),
+            tuple(RowBlock(k, s.matrix(columns), low, high, new) for k, s, low, high, new in self.pending),
             tuple(_auxiliary_rows(held, columns) for held in self.auxiliary.rows),
             lower,
             upper,

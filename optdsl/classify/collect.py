@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 import sympy
 
-from optdsl.atoms import ELEMENTWISE, REDUCTIONS, interval
+from optdsl.atoms import ENTRIES, REDUCTIONS, interval
 from optdsl.classify.cones import Affine, CollectedCone, HeldRows
 from optdsl.classify.curved import collect_function, collect_groups
 from optdsl.classify.facts import Facts
@@ -352,7 +352,7 @@ class Collector:
     # --------------------------------------------------------------------------------------- piecewise-linear functions
 
     def _apply(self, node: nodes.Apply, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
-        row = ELEMENTWISE[node.name]
+        row = ENTRIES[node.name]
         if row.name == "pow" and not has_variables(node.slots[1]):
             exponent = self.lanes.numbers(node.slots[1], frame)
             if (exponent == 2).all():
@@ -477,7 +477,7 @@ class Collector:
     def _nonnegative_convex(self, base: sympy.Basic) -> bool | None:
         """Whether the base is one convex piecewise-linear function that is never negative."""
         if isinstance(base, nodes.Apply):
-            row = ELEMENTWISE[base.name]
+            row = ENTRIES[base.name]
             if row.pieces is None or any(row.is_data(k) for k in range(len(base.slots))):
                 return None
             pieces = row.pieces(len(base.slots))

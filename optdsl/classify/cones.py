@@ -152,7 +152,7 @@ class Graph:
         if not self.size:
             return
         width = len(us)
-        full = [u if isinstance(u, Affine) else self.constant(float(u)) for u in us]
+        full = [_whole(u, self.size) for u in us]
         members = full[0].place(np.arange(self.size) * width, self.size * width)
         for k, u in enumerate(full[1:], 1):
             members = members + u.place(np.arange(self.size) * width + k, self.size * width)
@@ -169,7 +169,7 @@ class Graph:
         size = sizes.pop()
         assert not sizes, "the parts of a cone have one lane each"
         if size:
-            full = tuple(p if isinstance(p, Affine) else Affine.of_constant(np.full(size, float(p))) for p in parts)
+            full = tuple(_whole(p, size) for p in parts)
             self.cones.append(CollectedCone(kind, full, None if exponent is None else np.full(size, exponent)))
 
     # ----------------------------------------------------------------------------------------------- reductions
@@ -213,6 +213,13 @@ class Graph:
         part = self.new_member(lower=0.0)
         self.square(u, part, self.spread(t))
         self.at_least(t - self.total(part))
+
+
+def _whole(part: Any, size: int) -> Affine:
+    """A part as affine expressions: a number, or an array of data, is constant."""
+    if isinstance(part, Affine):
+        return part
+    return Affine.of_constant(np.broadcast_to(np.asarray(part, dtype=float), (size,)))
 
 
 # groups of more than so many different sizes are split into cones of three

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy
 
-from optdsl.atoms import ELEMENTWISE, REDUCTIONS, Interval
+from optdsl.atoms import ENTRIES, REDUCTIONS, Interval
 from optdsl.classify.cones import Affine, CollectedCone, Graph, HeldRows
 from optdsl.classify.facts import Facts
 from optdsl.terms import nodes
@@ -32,7 +32,7 @@ def collect_function(collector: Collector, node: sympy.Basic, frame: Frame, mult
     facts = collector.facts
     assert facts is not None
     name, arguments = ("pow", list(node.args)) if isinstance(node, sympy.Pow) else (node.name, list(node.slots))  # type: ignore[attr-defined]
-    row = ELEMENTWISE[name]
+    row = ENTRIES[name]
     fact = facts.find(node, frame)
     require_side(collector, node, fact.curvature, frame, multiplier, sink)
     boxes = _boxes(row, [facts.find(a, frame).interval for a in arguments])
@@ -63,11 +63,12 @@ def collect_function(collector: Collector, node: sympy.Basic, frame: Frame, mult
             side = _side(curvature, slopes[k], frame)
             given.append(stand_in(collector, argument, root, side))
         else:
-            given.append(np.broadcast_to(collector.lanes.numbers(argument, frame), frame.shape).reshape(-1))
+            value = np.broadcast_to(collector.lanes.numbers(argument, frame), frame.shape).reshape(-1)
+            given.append(float(value[0]) if row.is_data(k) and row.parameter(k) == "p" else value)
     graph = Graph(frame.size, collector.auxiliary.add)
     if row.name == "pow":
         negative = bool((boxes[0].hi <= 0).all())
-        row.graph(graph, t, given[0], float(given[1][0]), negative)
+        row.graph(graph, t, given[0], given[1], negative)
     else:
         row.graph(graph, t, *given)
     _keep(collector, graph, row.quadratic_form is not None)
@@ -210,11 +211,11 @@ def _boxes(row: Any, boxes: list[Interval]) -> list[Interval]:
 def _exponents(
     collector: Collector, row: Any, arguments: Sequence[sympy.Basic], frame: Frame, boxes: Sequence[Interval]
 ) -> list[np.ndarray]:
-    """For powers: the exponent, and on which side of 0 the base is, by lane."""
-    if row.name != "pow":
+    """The exponents `p` of a function, and for powers on which side of 0 the base is, by lane."""
+    if "p" not in row.data_arguments:
         return []
-    exponent = np.asarray(collector.lanes.numbers(arguments[1], frame), dtype=float)
-    return [exponent, (boxes[0].hi <= 0).astype(float)]
+    exponent = np.asarray(collector.lanes.numbers(arguments[row.parameters.index("p")], frame), dtype=float)
+    return [exponent, (boxes[0].hi <= 0).astype(float)] if row.name == "pow" else [exponent]
 
 
 def _patterns(codes: Sequence[np.ndarray], frame: Frame) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import sympy
 
-from optdsl.atoms import ARRAYWISE, ELEMENTWISE, ENTRIES, REDUCTIONS, Interval, Smoothness, interior
+from optdsl.atoms import ARRAYWISE, ENTRIES, REDUCTIONS, Interval, Smoothness, interior
 from optdsl.model.model import Model
 from optdsl.terms import nodes
 from optdsl.terms.evaluate import Lanes
@@ -127,7 +127,7 @@ class Facts:
         return Fact(lo, hi, curvature, _roughest(facts), "a product of two expressions with variables; neither is constant")
 
     def _pow(self, node: sympy.Pow, frame: Frame) -> Fact:
-        return self._composed(ELEMENTWISE["pow"], [node.base, node.exp], frame)
+        return self._composed(ENTRIES["pow"], [node.base, node.exp], frame)
 
     def _apply(self, node: nodes.Apply, frame: Frame) -> Fact:
         return self._composed(ENTRIES[node.name], list(node.slots), frame)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from optdsl.atoms import ELEMENTWISE, REDUCTIONS
+from optdsl.atoms import ENTRIES, REDUCTIONS
 from optdsl.classify.facts import Fact, Facts
 from optdsl.errors import Span
 from optdsl.model.model import Marks
@@ -78,7 +78,7 @@ def _rule(expression: sympy.Basic, frame: Frame, facts: Facts) -> str:
             return f"a {expression.name} of parts of one curvature"
         return f"`{expression.name}`: {REDUCTIONS[expression.name].summary[2]}; composition with its members"
     name = "pow" if isinstance(expression, sympy.Pow) else getattr(expression, "name", "")
-    row = ELEMENTWISE.get(name)
+    row = ENTRIES.get(name)
     if row is None:
         return f"`{name}` of affine arguments"
     shown = f"the power {expression.exp}" if isinstance(expression, sympy.Pow) else f"`{name}`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import sympy
 
-from optdsl.atoms import ELEMENTWISE, REDUCTIONS, Smoothness, interior, interval
+from optdsl.atoms import ENTRIES, REDUCTIONS, Smoothness, interior, interval
 from optdsl.model.model import Model
 from optdsl.terms import nodes
 from optdsl.terms.nodes import has_variables
@@ -28,7 +28,7 @@ def _of(model: Model, expression: sympy.Basic) -> Smoothness:
             inner = min((_of(model, a) for a in expression.base.slots), default=Smoothness.SMOOTH)
             return min(inner, Smoothness.C1 if expression.base.name == "pos" else Smoothness.SMOOTH)
     if isinstance(expression, nodes.Apply):
-        row = ELEMENTWISE[expression.name]
+        row = ENTRIES[expression.name]
         boxes = [_box(model, a) for a in expression.slots]
         own = Smoothness(int(np.min(row.smoothness(*boxes))))
     elif isinstance(expression, nodes.Reduce) and expression.name in _KINKED and expression.name in REDUCTIONS:

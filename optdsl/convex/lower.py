@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from optdsl.classify.analysis import Analysis
 from optdsl.classify.cones import CollectedCone
+from optdsl.convex.chain import chain_factor
 from optdsl.convex.program import AffineRows, Cone, Conflict, ConflictPart, Program, RawAnswer, Squares
 
 
@@ -71,6 +72,10 @@ class Lowered:
         found: dict[int, np.ndarray] = {}
         for block, first in zip(blocks, self.rows, strict=True):
             part = row_dual[first : first + block.matrix.shape[0]]
+            if block.rewritten is not None and raw.x is not None and part.any():
+                model = self.analysis.model
+                constraint = model.constraints[block.constraint]
+                part = part * chain_factor(model, constraint, block.rewritten, raw.x[: model.columns])
             found[block.constraint] = found[block.constraint] + part if block.constraint in found else part
         for matrix in self.analysis.matrix_cones:
             if matrix.constraint is not None and raw.cone_duals:
