@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 import sympy
 
+from optdsl.atoms import Smoothness
 from optdsl.classify.analysis import Analysis, MatrixCone, ObjectiveArrays, Rewritten, RowBlock, StatementFact
 from optdsl.classify.collect import AFFINE, CONCAVE, CONVEX, Auxiliary, Collector, NotCollected, Sink
 from optdsl.classify.cones import Affine, CollectedCone, HeldRows
@@ -19,7 +20,6 @@ from optdsl.classify.proof import Step, steps_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
 from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
-from optdsl.classify.smooth import smoothness_of
 from optdsl.data.members import Label, label_text
 from optdsl.errors import Diagnostic, ModelError, Span
 from optdsl.model.faults import in_words, place_of
@@ -37,7 +37,8 @@ def analyze(model: Model, *, explain: bool = False) -> Analysis:
 
     Raises ModelError for indices outside their sets and the like.
     """
-    return _Analyst(model, explain).run()
+    with np.errstate(all="ignore"):  # what is not a finite number is reported where it becomes a coefficient
+        return _Analyst(model, explain).run()
 
 
 class _Analyst:
@@ -84,7 +85,6 @@ class _Analyst:
         root = Frame().as_root()
         name, line = objective.name, objective.span.line
         with in_words(self.model.source, objective.marks, objective.span, f"the objective `{name}`"):
-            smoothness = smoothness_of(self.model, objective.body)
             cones = len(self.auxiliary.cones)
             try:
                 sink, steps = self._prove(objective.body, sense, root, lambda body: self._gather(body, sense, root))
@@ -92,6 +92,7 @@ class _Analyst:
                 self._validate(objective.body, root)
                 blame = self._blame(reason, objective.marks, objective.span, name)
                 fact = self.facts.find(objective.body, root)
+                smoothness = _smoothness_word(fact)
                 curvature = _curvature_word(fact)
                 return (
                     StatementFact(name, line, "objective", curvature, smoothness, False, blame, _sign_word(fact)),
@@ -99,6 +100,7 @@ class _Analyst:
                 )
             self._finite(sink, objective.body, name, objective.span, root, objective.marks)
         curved = sink.bent or bool(sink.squares or sink.products)
+        smoothness = _smoothness_word(self.facts.find(objective.body, root)) if curved else "smooth"
         curvature = sense if curved else AFFINE if sink.terms else "constant"
         curvature, sign, proof = self._told(objective.body, root, objective.marks, curvature, steps)
         kinds = kinds_of(self.auxiliary.cones[cones:]) | ({"quadratic"} if sink.squares or sink.products else set())
@@ -117,6 +119,9 @@ class _Analyst:
             ),
             sink,
         )
+
+    def _smoothness(self, bodies: Sequence[sympy.Expr], frame: Frame) -> str:
+        return min((_smoothness_word(self.facts.find(b, frame)) for b in bodies), key=ROUGHNESS.index)
 
     def _told(
         self, body: sympy.Expr, frame: Frame, marks: Marks, known: str, steps: tuple[Step, ...]
@@ -139,7 +144,6 @@ class _Analyst:
         with in_words(self.model.source, constraint.marks, constraint.span, f"constraint `{name}`"):
             frame = self.model.lanes_of(constraint.over)
             bodies = [r.body for r in constraint.relations]
-            smoothness = min((smoothness_of(self.model, b) for b in bodies), key=ROUGHNESS.index)
             cones, steps = len(self.auxiliary.cones), []
             words = []
             try:
@@ -153,6 +157,7 @@ class _Analyst:
                 kinds = frozenset({"quadratic"}) if self._is_quadratic(constraint, frame) else frozenset()
                 blame = self._blame(reason, constraint.marks, constraint.span, name)
                 fact = self.facts.find(bodies[0], frame)
+                smoothness = self._smoothness(bodies, frame)
                 curvature = _curvature_word(fact)
                 return StatementFact(
                     name, line, "constraint", curvature, smoothness, False, blame, _sign_word(fact), kinds
@@ -161,6 +166,8 @@ class _Analyst:
         if AFFINE in words and known == "constant":
             known = AFFINE
         kinds = frozenset(kinds_of(self.auxiliary.cones[cones:]))
+        plain = known in (AFFINE, "constant") and not steps
+        smoothness = "smooth" if plain else self._smoothness(bodies, frame)
         curvature, sign, proof = self._told(bodies[0], frame, constraint.marks, known, tuple(steps))
         return StatementFact(name, line, "constraint", curvature, smoothness, True, None, sign, kinds, proof)
 
@@ -463,6 +470,11 @@ def _curvature_word(fact: Fact, proved: str = "unknown") -> str:
         if holds.size and holds.all():
             return word
     return proved
+
+
+def _smoothness_word(fact: Fact) -> str:
+    """The smoothness of the roughest lane."""
+    return Smoothness(int(fact.smooth.min())).word if fact.smooth.size else "smooth"
 
 
 def _sign_word(fact: Fact) -> str:

@@ -11,7 +11,7 @@ products are moved outward by a few units in the last place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import sympy
@@ -127,7 +127,17 @@ class Facts:
         return Fact(lo, hi, curvature, _roughest(facts), "a product of two expressions with variables; neither is constant")
 
     def _pow(self, node: sympy.Pow, frame: Frame) -> Fact:
-        return self._composed(ENTRIES["pow"], [node.base, node.exp], frame)
+        fact = self._composed(ENTRIES["pow"], [node.base, node.exp], frame)
+        mended = self._mended(node, frame)
+        return fact if mended is None else replace(fact, smooth=np.maximum(fact.smooth, mended))
+
+    def _mended(self, node: sympy.Pow, frame: Frame) -> np.ndarray | None:
+        """The smoothness of max(e, 0)² and |e|²: the square takes the kink away."""
+        base = node.base
+        if node.exp != 2 or not isinstance(base, nodes.Apply) or base.name not in ("pos", "abs"):
+            return None
+        inner = self.find(base.slots[0], frame).smooth
+        return np.minimum(inner, int(Smoothness.C1)) if base.name == "pos" else inner
 
     def _apply(self, node: nodes.Apply, frame: Frame) -> Fact:
         return self._composed(ENTRIES[node.name], list(node.slots), frame)
@@ -264,14 +274,14 @@ def _roughest(facts: Sequence[Fact]) -> np.ndarray:
 
 
 def _outward(lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         low, high = lo - MARGIN * np.abs(lo), hi + MARGIN * np.abs(hi)
     return np.where(np.isfinite(lo), low, -np.inf), np.where(np.isfinite(hi), high, np.inf)
 
 
 def _times(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[a, b] x [c, d], with 0 x inf = 0 (an end that is reached times one that is not)."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         corners = [np.nan_to_num(x * y, nan=0.0, posinf=np.inf, neginf=-np.inf) for x in (a, b) for y in (c, d)]
     lo, hi = corners[0], corners[0]
     for corner in corners[1:]:
