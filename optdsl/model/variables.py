@@ -19,6 +19,7 @@ from optdsl.model.scope import Context
 from optdsl.model.shapes import Arr, Axis
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
+from optdsl.terms.nodes import Index
 
 MOST_ENTRIES = 2**31 - 1  # solvers number columns with 32 bits
 
@@ -54,7 +55,8 @@ class Variables:
         if "fixed" in flags:
             self._require_start(declaration, start)
             lower, upper = start.copy(), start.copy()
-        start = np.clip(start, lower, upper)
+        if not np.isnan(_distinct(start)).all():
+            start = np.clip(start, lower, upper)
         return Variable(
             declaration.name,
             values,
@@ -111,14 +113,21 @@ class Variables:
     def over_entries(
         self, node: tree.Expr, domain: OpenDomain, axes: tuple[Axis, ...], size: int, what: str
     ) -> np.ndarray:
-        """A data expression at every entry (size,); a whole array over the same axes is taken entry by entry."""
+        """A data expression at every entry (size,); a whole array over the same axes is taken entry by entry.
+
+        One number for all entries is a view that takes no room.
+        """
         context = Context(domain.context.indices, domain.context.arguments, "data")
         array = self._data(node, context)
         marker = self.elaborator.marker
         with in_words(self.elaborator.workspace.source, Marks(marker.spans, marker.names), node.span, what):
             if not array.axes:
-                frame = self.elaborator.workspace.lanes.extend(Frame(), domain.over).child
-                return self.elaborator.workspace.lanes.full(array.body, frame).reshape(size)
+                lanes = self.elaborator.workspace.lanes
+                if not array.body.atoms(Index):
+                    return _everywhere(float(lanes.full(array.body, Frame())), size)
+                frame = lanes.extend(Frame(), domain.over).child
+                return lanes.full(array.body, frame).reshape(size)
+            self.elaborator.require_one_way(array, domain.fresh, node.span)
             fresh = tuple(marker.fresh() for axis in axes for _ in range(axis.arity))
             target = Arr(nodes.sympy.Integer(0), axes, fresh)
             if len(array.axes) > len(axes):
@@ -139,13 +148,13 @@ class Variables:
     def _bounds(
         self, declaration: tree.VarDecl, domain: OpenDomain, axes: tuple[Axis, ...], size: int, binary: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        lower = np.full(size, 0.0 if binary else -np.inf)
-        upper = np.full(size, 1.0 if binary else np.inf)
+        lower = _everywhere(0.0 if binary else -np.inf, size)
+        upper = _everywhere(1.0 if binary else np.inf, size)
         what = f"the bounds of `{declaration.name}`"
         for attribute in declaration.attributes:
             if isinstance(attribute, tree.Interval):
-                lower = np.maximum(lower, self.over_entries(attribute.low, domain, axes, size, what))
-                upper = np.minimum(upper, self.over_entries(attribute.high, domain, axes, size, what))
+                lower = _tighter(np.maximum, lower, self.over_entries(attribute.low, domain, axes, size, what))
+                upper = _tighter(np.minimum, upper, self.over_entries(attribute.high, domain, axes, size, what))
             elif isinstance(attribute, tree.Bound):
                 if attribute.op not in (">=", "<="):
                     self.elaborator.fault(
@@ -156,11 +165,11 @@ class Variables:
                     )
                 value = self.over_entries(attribute.value, domain, axes, size, what)
                 if attribute.op == ">=":
-                    lower = np.maximum(lower, value)
+                    lower = _tighter(np.maximum, lower, value)
                 else:
-                    upper = np.minimum(upper, value)
+                    upper = _tighter(np.minimum, upper, value)
             for side in (lower, upper):
-                if np.isnan(side).any():
+                if np.isnan(_distinct(side)).any():
                     self.elaborator.fault(
                         "nan-in-data",
                         attribute.span,
@@ -175,7 +184,7 @@ class Variables:
         for attribute in declaration.attributes:
             if isinstance(attribute, tree.Init):
                 return start_values(self, declaration, attribute, domain, axes, size)
-        return np.full(size, np.nan)
+        return _everywhere(np.nan, size)
 
     def _require_start(self, declaration: tree.VarDecl, start: np.ndarray) -> None:
         if np.isnan(start).any():
@@ -185,6 +194,23 @@ class Variables:
                 f"`{declaration.name}` is fixed, but no value is given",
                 f"write `var {declaration.name} fixed, init VALUE`",
             )
+
+
+def _everywhere(value: float, size: int) -> np.ndarray:
+    """One number for all entries, as a view that takes no room."""
+    return np.broadcast_to(np.float64(value), (size,))
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """The entries, or one of them where all are the same one."""
+    return values[:1] if values.strides == (0,) else values
+
+
+def _tighter(choose: np.ufunc, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """The maximum or minimum of two bounds; of two that are the same everywhere it is, too."""
+    if old.strides == new.strides == (0,) and len(old):
+        return np.broadcast_to(choose(old[0], new[0]), old.shape)
+    return choose(old, new)
 
 
 def _shared(
