@@ -6,7 +6,6 @@ template gives its values at all points and all lanes.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +23,6 @@ from optdsl.terms.lanes import Value
 from optdsl.terms.nodes import Over, has_variables
 
 MOST_ENTRIES = 4_000_000  # numbers in one array of intermediate values
-FIRST_LOOK = 1e-3  # seconds: a walk at one point that takes less is mostly Python
 
 
 @dataclass(eq=False)
@@ -32,10 +30,12 @@ class PointLanes(Lanes):
     """Lanes whose `values` are (P, n), one row a point; frames start from `points_frame`.
 
     `touched` collects the columns that are looked up, where it is a list. `place` (n,), where it is given, tells at
-    which of the values a column is found: they may be those of some columns only.
+    which of the values a column is found: they may be those of some columns only. `largest` is the size of the
+    largest frame met.
     """
 
     touched: list[np.ndarray] | None = None
+    largest: int = 0
     place: np.ndarray | None = None
 
     @staticmethod
@@ -44,6 +44,7 @@ class PointLanes(Lanes):
         return PointLanes(lanes.sets, lanes.parameters, lanes.variables, points, lanes._translations, lanes._ranges)
 
     def evaluate(self, expression: sympy.Basic, frame: Frame) -> Value:
+        self.largest = max(self.largest, frame.size)
         if not isinstance(expression, nodes.VariableEntry) or not frame.size:
             return super().evaluate(expression, frame)
         assert self.values is not None
@@ -63,7 +64,7 @@ class Values:
     """A statement's expression, or a part of it, at points: over all lanes, or those of one instance.
 
     `lane` (None: all) is the statement's instance, by C-order position. A part is `part` over further iterators
-    `inner`. The value of a matrix is the whole matrix.
+    `inner`. The value of a matrix is the whole matrix. `work` is the size of the largest frame at one point.
     """
 
     model: Model
@@ -72,15 +73,15 @@ class Values:
     part: sympy.Basic | None = None
     inner: tuple[Over, ...] = ()
     batch: int = field(init=False, default=1)
-    seconds: float = field(init=False, default=0.0)
+    work: int = field(init=False, default=1)
 
     def __post_init__(self) -> None:
         self.expression = self.statement.expression if self.part is None else self.part
-        start = time.perf_counter()
-        size = self.at(np.zeros((1, self.model.columns))).size
-        self.seconds = time.perf_counter() - start
-        entries = max(self.model.columns, size, 0 if self.seconds < FIRST_LOOK else int(self.seconds * 1e8), 1)
-        self.batch = int(np.clip(MOST_ENTRIES // entries, 1, 4096))
+        lanes = PointLanes.at(self.model, np.zeros((1, self.model.columns)))
+        with np.errstate(all="ignore"):
+            size = lanes.full(self.expression, self._frame(lanes, 1)).size
+        self.work = max(size, lanes.largest, 1)
+        self.batch = int(np.clip(MOST_ENTRIES // max(self.model.columns, self.work), 1, 4096))
 
     @property
     def matrix(self) -> int:
@@ -109,8 +110,22 @@ class Values:
         frame = self._frame(lanes, len(points))
         with np.errstate(all="ignore"):
             values = lanes.full(self.expression, frame)
+            if self.part is None and self.statement.conditions:
+                values = self._where_defined(lanes, frame, values)
         size = self.matrix
         return values.reshape((len(points), -1, size, size) if size else (len(points), -1))
+
+    def _where_defined(self, lanes: PointLanes, frame: Frame, values: np.ndarray) -> np.ndarray:
+        """Values with nan where a condition of a partial function fails, also one that has been cancelled."""
+        flat = values.reshape(-1).copy()
+        for condition in self.statement.conditions:
+            child = frame.as_root()
+            for over in condition.overs:
+                child = lanes.extend(child, over).child
+            if child.size:
+                holds = fulfilled(condition.kind, lanes.full(condition.expression, child))
+                flat[np.broadcast_to(child.root_rows(), child.shape)[~holds]] = np.nan
+        return flat.reshape(values.shape)
 
     @cached_property
     def columns(self) -> np.ndarray:

@@ -17,7 +17,7 @@ FAIR = 0.02  # a relative failure that a reader sees at once
 FAINT = 2e-6  # the least that is proposed to the judge
 NICE = np.array([0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 4, -4, 5, -5, 10, -10, 0.1, -0.1, 1.5, 20, 100, -100, 0.01])
 PAIRS = 600
-PATIENCE = 0.1  # seconds that a search for nice numbers may take
+PATIENCE = 5_000_000  # numbers that a search for nice ones may compute in the largest frame
 MOST_ACTIVE = 200  # columns in affine rows up to which nice numbers are sought under them
 FEW = 3  # columns up to which pairs of nice numbers are searched for
 DIGITS = (0, 1, 2, 3, 4, 6, 9, 12)
@@ -200,15 +200,17 @@ class Plain:
                 columns = np.concatenate([free, np.setdiff1d(solved, affine.solved)])
         if not 0 < len(columns) <= FEW:
             return []
-        count = int(np.clip(PATIENCE / (3 * self.one.seconds), 20, PAIRS))
+        count = int(np.clip(PATIENCE // (3 * self.one.work), 20, PAIRS))
         left, right = self._drawn(columns, count), self._drawn(columns, count)
         if self.sampler.simple:
-            return self._kept(Pairs(left, right, candidate.first, columns), 0.5)
+            pairs = Pairs(left, right, candidate.first, columns)
+            return [found for vector in self._vectors(candidate)[:2] for found in self._kept(pairs, 0.5, vector)]
         first, second = (np.repeat(candidate.first[None], count, axis=0) for _ in range(2))
         first[:, columns], second[:, columns] = left, right
         first, second = affine.repaired(first), affine.repaired(second)
         holds = self.sampler.inside(first) & self.sampler.inside(second)
-        return self._kept(Pairs(first[holds], second[holds]), 0.5)
+        pairs = Pairs(first[holds], second[holds])
+        return [found for vector in self._vectors(candidate)[:2] for found in self._kept(pairs, 0.5, vector)]
 
     def _drawn(self, columns: np.ndarray, count: int) -> np.ndarray:
         """Nice numbers within the bounds of columns (count, k), plainer ones more often."""

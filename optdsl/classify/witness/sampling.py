@@ -196,6 +196,7 @@ class Sampler:
         self.affine = Affine(self.domain)
         self.inside = Inside(self.model, self.domain)
         self.simple = not len(self.affine.active)
+        self.outside = np.zeros((0, self.model.columns))  # points of box and rows outside natural domains
 
     def pool(self, count: int) -> np.ndarray:
         """Up to `count` points of D (P, n), distinct; none where none was found."""
@@ -204,20 +205,25 @@ class Sampler:
         points = self._raw(count)
         if not len(points):
             return points
+        points = np.concatenate([self._starts(), points])
         holds = self.inside(points)
         if not holds.any():
-            points = np.concatenate([self._starts(), *(self._raw(count) for _ in range(4))])
+            points = np.concatenate([self._raw(count) for _ in range(4)])
             holds = self.inside(points)
             if not holds.any():
                 return points[:0]
         good, bad = points[holds], points[~holds]
+        bad = bad[self.inside.box(bad) & self.inside.rows(bad)] if len(bad) else bad
+        self.outside = bad
         pulled = self._pulled(good, bad[: 2 * count])
         return np.unique(np.concatenate([good, pulled]), axis=0)[: 4 * count] if n < 1000 else good
 
     def _starts(self) -> np.ndarray:
+        """Zero, or the bound next to it, and the first guess that the model gives."""
         start = np.concatenate([v.start for v in self.model.variables.values()])
         anchor = np.clip(0.0, self.affine.lower, self.affine.upper)
-        return self.affine.repaired(np.where(np.isnan(start), anchor, start)[None])
+        points = np.array([anchor, np.where(np.isnan(start), anchor, start)])
+        return self.affine.repaired(points if (points[0] != points[1]).any() else points[:1])
 
     def _pulled(self, good: np.ndarray, bad: np.ndarray) -> np.ndarray:
         """Points outside natural domains, pulled towards points inside until they are inside."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from optdsl.classify.witness.lanes import Values, needs
+from optdsl.classify.witness.lanes import Values, is_partial, needs
 from optdsl.classify.witness.plain import Pairs, Plain
 from optdsl.classify.witness.records import CONCAVE, CONVEX, Domain, Statement, Witness
 from optdsl.classify.witness.sampling import Sampler
@@ -102,7 +102,7 @@ class _Search:
             yield [c for c in found if c.kind != "domain"]
             if zoom == 1 and self.statement.kind != "matrix":
                 yield self._bent_parts(pool)
-        yield gaps
+        yield gaps + self._holes(values, pool)
         if self.statement.kind == "matrix":
             return
         yield self._bent_lanes(values, pool)
@@ -156,6 +156,19 @@ class _Search:
                 if time.perf_counter() > stop:
                     break
         return _ordered(found)
+
+    def _holes(self, values: Values, pool: np.ndarray) -> list[Candidate]:
+        """Pairs whose middle is a point outside a natural domain, a plain one where there is one."""
+        holes = self.sampler.outside
+        if not len(holes) or not is_partial_statement(self.statement):
+            return []
+        holes = holes[np.argsort((holes != np.rint(holes)).sum(axis=1) + (holes != 0).sum(axis=1), kind="stable")[:16]]
+        middle = np.repeat(holes, 24, axis=0)
+        first = pool[self.rng.integers(0, len(pool), len(middle))]
+        second = 2 * middle - first
+        kept = self.sampler.inside(second)
+        found = self._best(values, Pairs(first[kept], second[kept]), 0.5) if kept.any() else []
+        return [c for c in _ordered(found) if c.kind == "domain"]
 
     def _best(self, values: Values, pairs: Pairs, weight: float) -> list[Candidate]:
         """The clearest pair of each of the clearest instances."""
@@ -310,6 +323,11 @@ class _Search:
                 if self.late:
                     return None
         return None
+
+
+def is_partial_statement(statement: Statement) -> bool:
+    """Whether a function in it is not defined everywhere."""
+    return bool(statement.conditions) or is_partial(statement.body)
 
 
 def _ordered(found: list[Candidate]) -> list[Candidate]:
