@@ -462,7 +462,7 @@ class Domains:
         if flat.dtype.kind not in "iu":
             whole = np.rint(flat)
             if not (np.isfinite(flat).all() and (whole == flat).all()):
-                bad = float(flat[~(whole == flat)][0])
+                bad = float(flat[~(np.isfinite(flat) & (whole == flat))][0])
                 self.fault(
                     "member-not-integer",
                     span,

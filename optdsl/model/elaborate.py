@@ -6,7 +6,7 @@ everything else stays opaque. Long sums are gathered and added once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from optdsl.model.scope import (
 from optdsl.model.shapes import Arr, Axis, letters
 from optdsl.terms import nodes
 from optdsl.terms.lanes import Family
+from optdsl.terms.nodes import Index
 
 Combine = Callable[..., sympy.Expr]
 VALUES_COME_LATER = "its value is not known before the solve; write a `let` for an expression of variables"
@@ -96,6 +97,28 @@ class Elaborator:
                 span,
                 "a condition cannot depend on a variable: its value is not known before the solve",
                 "use `max(...)`, `min(...)`, `abs(...)`, or a binary variable",
+            )
+
+    def require_one_way(self, array: Arr, indices: Collection[Index], span: Span) -> None:
+        """Report an array that also depends on the indices of its declaration: it is either whole or an entry."""
+        if array.axes and not array.body.atoms(Index).isdisjoint(indices):
+            axes = ", ".join(axis.text for axis in array.axes)
+            self.fault(
+                "array-not-number",
+                span,
+                f"an index of the declaration is used, so this is one entry; but it is an array over {axes}",
+                "add an index to every array in it, or leave the index out everywhere",
+            )
+
+    def require_free(self, array: Arr, indices: Collection[Index], span: Span) -> None:
+        """Report an array whose axes depend on the indices of the iteration that it stands in."""
+        used = {i for axis in array.axes for part in (axis.term, *axis.prefix) for i in part.atoms(Index)}
+        if not used.isdisjoint(indices):
+            self.fault(
+                "array-depends-on-index",
+                span,
+                "the axes of this array depend on an index of the iteration around it",
+                "iterate over the set instead: `sum(x[i, j] for i in I, j in J[i])`",
             )
 
     # ------------------------------------------------------------------------------------------------------ leaves
@@ -428,6 +451,7 @@ class Elaborator:
         domain = self.domains.open(node.domain, context)
         axes = self.domains.axes(domain, "this array", node.span)
         body = self.array(node.body, domain.context)
+        self.require_free(body, domain.fresh, node.body.span)
         mapping, indices = self.domains.reindex(domain, axes)
         moved, conditions = shapes.replace_in(self.marker, body, mapping)
         return Arr(moved, (*axes, *body.axes), (*indices, *body.indices), conditions)

@@ -184,6 +184,7 @@ class Functions:
             body = conditions[0] if len(conditions) == 1 else nodes.Logic("and", *conditions)
             return Arr(nodes.Reduce(node.name, body, domain.over))
         array = self.elaborator.array(node.args[0], inner)
+        self.elaborator.require_free(array, domain.fresh, node.args[0].span)
         extra = self._extra(node, [self.elaborator.array(a, context) for a in node.args[1:]], context)
         return self._reduced(node.name, array, domain.over, extra)
 

@@ -116,8 +116,8 @@ class Parameters:
         expression = self.elaborator.scalar(node, Context(mode="data"), "a value")
         if isinstance(expression, nodes.Label):
             return expression.name
-        value = self.workspace.lanes.numbers(expression, Frame())
-        return float(value.reshape(-1)[0])
+        value = self.workspace.lanes.numbers(expression, Frame()).reshape(-1)[0]
+        return int(value) if value.dtype.kind == "i" else float(value)
 
     def _literal(self, node: tree.ArrayLiteral, declared: Declared) -> ParameterValue | None:
         """`[3, 1, 2]` by position; None where it is an expression after all."""
@@ -159,6 +159,7 @@ class Parameters:
     def _aligned(self, array: Arr, span: Span, declared: Declared) -> Arr:
         """An array expression over the declared axes."""
         indices = declared.domain.fresh
+        self.elaborator.require_one_way(array, indices, span)
         if declared.domain.slots != indices or declared.domain.conditions or len(array.axes) != len(declared.axes):
             mine = ", ".join(axis.text for axis in array.axes)
             wanted = ", ".join(axis.text for axis in declared.axes) or "no axes"

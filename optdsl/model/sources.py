@@ -262,7 +262,8 @@ class Tables:
                 )
         front = Wanted(wanted.axes[:-1], None, wanted.default, wanted.axis_sets[:-1])
         keys = self._keys(table, columns, front, rows[:-1], data)
-        values = np.column_stack([self._numbers(table, table.column(name), data) for name in names])
+        columns_ = [self._numbers(table, table.column(name), data) for name in names]
+        values = np.column_stack(columns_) if columns_ else np.zeros((table.rows, 0))
         where = Origin(origin.name, origin.span, origin.source, _places(table, [c.name for c in columns]))
         if not front.axes:
             if table.rows != 1:

@@ -206,7 +206,7 @@ class LaneSets:
             return value.label_at(lane)
         clipped = tuple(min(k, size - 1) for k, size in zip(lane, value.shape, strict=True))
         found = float(value[clipped])
-        return int(found) if found == int(found) else found
+        return int(found) if np.isfinite(found) and found == int(found) else found
 
     def lane(self, frame: Frame, lane: tuple[int, ...]) -> dict[Index, MemberLabel]:
         """The labels of all bound indices at one lane of the frame (positions along broadcast axes are 0)."""
@@ -278,9 +278,7 @@ class LaneSets:
             raise LaneFault("zero-step", each.set, {})
         slot = each.slots[0]
         if not isinstance(slot, Index) or slot in builder.bindings:
-            value = self.numbers(slot, current)
-            inside = (value - low) % step == 0
-            inside &= np.where(step > 0, (value >= low) & (value <= high), (value <= low) & (value >= high))
+            inside = self.in_range(slot, low, high, step, current)
             builder.filter(np.broadcast_to(inside, np.broadcast_shapes(inside.shape, current.shape)))
             return
         low, high, step = np.broadcast_arrays(low, high, step)
@@ -291,6 +289,18 @@ class LaneSets:
         stride = step.reshape([step.shape[d] for d in dims])[key] if dims else step.reshape(-1)[:1]
         labels = IntegerLabels(base + stride * within)
         builder.merge(dims, lanes, {slot: (labels, None)}, len(within))
+
+    def in_range(
+        self, slot: sympy.Basic, low: np.ndarray, high: np.ndarray, step: np.ndarray, frame: Frame
+    ) -> np.ndarray:
+        """Whether an index expression is in a range, over the frame; a text is in none."""
+        value = self.evaluate(slot, frame)
+        whole: np.ndarray | bool = True
+        if isinstance(value, Members) and isinstance(value.labels, TextLabels):
+            value, whole = _whole_members(value.labels, value.codes)
+        number = as_numbers(value, slot)
+        between = np.where(step > 0, (number >= low) & (number <= high), (number <= low) & (number >= high))
+        return whole & between & ((number - low) % step == 0)
 
     def filtered(self, frame: Frame, condition: np.ndarray) -> Extension:
         """The lanes of the frame where a condition holds."""
@@ -305,10 +315,24 @@ def as_numbers(value: Value, expression: sympy.Basic) -> np.ndarray:
         return np.asarray(value)  # NumPy gives a scalar for an array without axes
     labels = value.labels
     if isinstance(labels, TextLabels):
-        raise LaneFault("not-a-number", expression, {}, label=labels.at(0) if len(labels) else "")
+        found, whole = _whole_members(labels, value.codes)
+        if not whole.all():
+            text = int(value.codes.reshape(-1)[np.flatnonzero(~whole.reshape(-1))[0]])
+            raise LaneFault("not-a-number", expression, {}, label=labels.at(text))
+        return found
     if isinstance(labels, RangeLabels):
         return labels.start + labels.step * value.codes
     return labels.integers[value.codes]
+
+
+def _whole_members(labels: TextLabels, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Members of a set that may hold texts: their numbers (0 for a text), and which of them are numbers."""
+    categories = labels.categories.tolist()
+    whole = np.fromiter((not isinstance(c, str) for c in categories), dtype=bool, count=len(categories))
+    numbers = np.zeros(len(categories), dtype=np.int64)
+    numbers[whole] = labels.categories[whole].astype(np.int64)
+    category = labels.codes[codes]
+    return numbers[category], whole[category]
 
 
 def _expand(start: np.ndarray, count: np.ndarray) -> tuple[list[int], list[np.ndarray], np.ndarray]:
@@ -330,7 +354,7 @@ def _same_codes(left: Members, right: Members) -> bool:
 def _find_numbers(target: Labels, value: np.ndarray) -> np.ndarray:
     if isinstance(target, TextLabels):
         distinct, inverse = np.unique(value, return_inverse=True)
-        sought = labels_of([int(v) if v == int(v) else -(2**62) for v in distinct.tolist()])
+        sought = labels_of([int(v) if np.isfinite(v) and v == int(v) else -(2**62) for v in distinct.tolist()])
         return find(target, sought)[inverse].reshape(value.shape)
     if value.dtype.kind == "i":
         return target.find_integers(value)
