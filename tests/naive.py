@@ -139,14 +139,14 @@ class Naive:
         return value if isinstance(value, tuple) else (label(value),)
 
     def iterate(self, domain: tree.Domain | None, env: Env) -> Iterator[tuple[dict[str, Any], Member]]:
-        """Each combination of a domain: the indices bound, and the members of all iterators one after the other."""
+        """Each combination of a domain: the indices bound, and the labels of the new ones among them."""
         if domain is None:
             yield dict(env), ()
             return
-        yield from self._iterate(domain, 0, dict(env), set(env), ())
+        yield from self._iterate(domain, 0, dict(env), ())
 
     def _iterate(
-        self, domain: tree.Domain, k: int, env: dict[str, Any], outer: set[str], trail: Member
+        self, domain: tree.Domain, k: int, env: dict[str, Any], trail: Member
     ) -> Iterator[tuple[dict[str, Any], Member]]:
         if k == len(domain.iterators):
             if domain.condition is None or self.value(domain.condition, env):
@@ -156,7 +156,9 @@ class Naive:
         for member in self.members(iterator.set, env):
             bound = self._bind(iterator, member, env)
             if bound is not None:
-                yield from self._iterate(domain, k + 1, bound, outer, trail + member)
+                new = [part for slot, part in zip(iterator.slots or member, member, strict=False) if is_new(slot, env)]
+                whole_tuple = len(iterator.slots or member) < len(member)
+                yield from self._iterate(domain, k + 1, bound, trail + (member if whole_tuple else tuple(new)))
 
     def _bind(self, iterator: tree.Iterator, member: Member, env: dict[str, Any]) -> dict[str, Any] | None:
         slots = iterator.slots
@@ -216,7 +218,7 @@ class Naive:
     def _compute(self, name: str, key: Member) -> Any:
         declaration = self.declared[name]
         node = declaration.value
-        if isinstance(node, tree.DictLiteral):
+        if isinstance(node, tree.DictLiteral) or node == tree.SetLiteral((), span=node.span):
             if key not in self.keys(name):
                 raise Outside(name, key)
             for item, value in node.items:
@@ -247,6 +249,21 @@ class Naive:
             return self.entry(name, ())
         spots = itertools.product(*(range(len(a.members)) for a in axes))
         return Grid(axes, {s: self.entry(name, key) for s, key in zip(spots, self.keys(name), strict=True)})
+
+    def bounds(self, name: str) -> dict[Member, tuple[Any, Any]]:
+        """Lower and upper bound of every entry of a variable."""
+        declaration, found = self.declared[name], {}
+        for env, key in self.iterate(declaration.domain, {}):
+            low, high = -math.inf, math.inf
+            for attribute in declaration.attributes:
+                if isinstance(attribute, tree.Interval):
+                    low, high = max(low, self.value(attribute.low, env)), min(high, self.value(attribute.high, env))
+                elif isinstance(attribute, tree.Bound) and attribute.op == ">=":
+                    low = max(low, self.value(attribute.value, env))
+                elif isinstance(attribute, tree.Bound):
+                    high = min(high, self.value(attribute.value, env))
+            found[key] = low, high
+        return found
 
     def let(self, name: str) -> Any:
         """A named expression, as a Grid over its own axes and those of its body."""
@@ -419,7 +436,8 @@ class Naive:
         return Grid(grid.axes, {k: self.reduced(name, [v.at[k] for v in values], extra) for k in grid.at})
 
     def _along(self, name: str, grid: Grid, members: tuple[Member, ...], extra: list[Any]) -> Any:
-        (axis,) = (k for k, a in enumerate(grid.axes) if a.members == members)
+        (axis,) = [k for k, a in enumerate(grid.axes) if a.members == members] or [0]
+        meet(Axis(members), grid.axes[axis])
         groups: dict[tuple[int, ...], list[Any]] = {}
         for k in sorted(grid.at):
             groups.setdefault((*k[:axis], *k[axis + 1 :]), []).append(grid.at[k])
@@ -562,6 +580,13 @@ def names_in(node: Any) -> list[str]:
     return []
 
 
+def is_new(slot: Any, env: Env) -> bool:
+    """Whether a slot of an iterator brings an index of its own: a name that is not bound around it, or no name at all."""
+    return not isinstance(slot, tree.Number | tree.String | tree.Binary | tree.Call) and not (
+        isinstance(slot, tree.Name) and slot.name in env
+    )
+
+
 def whole(value: Any) -> int:
     if value != int(value):
         raise Outside("not whole", value)
@@ -595,7 +620,7 @@ def broadcast(function: Callable[..., Any], *operands: Any) -> Any:
         meeting = [g.axes[len(g.axes) - k] for g in grids if len(g.axes) >= k]
         long = [a for a in meeting if not (a.positional and len(a.members) == 1)] or meeting
         named = [a for a in long if not a.positional] or long
-        assert all(len(a.members) == len(named[0].members) for a in long)
+        meet(named[0], *long)
         axes.append(named[0])
     at = {}
     for spot in itertools.product(*(range(len(a.members)) for a in axes)):
@@ -609,6 +634,14 @@ def broadcast(function: Callable[..., Any], *operands: Any) -> Any:
                 values.append(operand)
         at[spot] = function(*values)
     return Grid(tuple(axes), at)
+
+
+def meet(*axes: Axis) -> None:
+    """Axes that meet have the same members, or at least one of two has no labels of its own and the same length."""
+    for one, two in itertools.pairwise(axes):
+        same = one.members == two.members or ((one.positional or two.positional) and len(one.members) == len(two.members))
+        if not same:
+            raise Outside("axes differ")
 
 
 def positional(size: int) -> Axis:
@@ -632,6 +665,7 @@ def stack(items: Sequence[Any]) -> Grid:
 
 
 def matrix_product(left: Grid, right: Grid) -> Any:
+    meet(left.axes[-1], right.axes[0])
     axes = (*left.axes[:-1], *right.axes[1:])
     at = {}
     for spot in itertools.product(*(range(len(a.members)) for a in axes)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from optdsl.model.scope import Context, EntrySymbol, SetSymbol, kind_of
 from optdsl.model.shapes import Axis, letters
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
-from optdsl.terms.lanes import Family, Members
+from optdsl.terms.lanes import Family, LaneFault, Members
 from optdsl.terms.nodes import Each, Index
 
 if TYPE_CHECKING:
@@ -180,7 +181,9 @@ class Domains:
         if not any(i in context.bound for s in slots for i in s.atoms(Index)):
             member = nodes.Each(nodes.NamedSet(symbol.name), *slots)
             self.marker.mark(member, node.span)
-            value = self._family_member(member, family, slots)
+            # an index outside is reported where the set is run over, so that a condition may leave that case out
+            with suppress(LaneFault):
+                value = self._family_member(member, family, slots)
         return Axis(nodes.NamedSet(symbol.name), family.tuples.arity - family.index_width, value, slots)
 
     def _family_member(self, term: nodes.Each, family: Family, slots: tuple[sympy.Expr, ...]) -> SetValue:
@@ -500,9 +503,21 @@ class Domains:
     def _columns(
         self, over: nodes.Over, expressions: Sequence[sympy.Expr], spans: Sequence[Span | None]
     ) -> tuple[Labels, ...]:
-        """The labels of index expressions over all lanes of `over`."""
+        """The labels of index expressions over all lanes of `over`, the first iterator slowest."""
         frame = self.workspace.lanes.extend(Frame(), over).child
-        return tuple(self.labels(e, frame, s) for e, s in zip(expressions, spans, strict=True))
+        columns = tuple(self.labels(e, frame, s) for e, s in zip(expressions, spans, strict=True))
+        order = self._iteration_order(over, frame)
+        return columns if order is None else tuple(column.take(order) for column in columns)
+
+    def _iteration_order(self, over: nodes.Over, frame: Frame) -> np.ndarray | None:
+        """The lanes in the order of the iterators, or None where they are in it: joins group lanes by their dimensions."""
+        if len(over.iterators) < 2:
+            return None
+        lanes = self.workspace.lanes
+        places = [lanes.numbers(nodes.Position(each.set, *each.slots), frame) for each in over.iterators]
+        keys = [np.broadcast_to(place, frame.shape).reshape(-1) for place in places]
+        order = np.lexsort(keys[::-1])
+        return None if (order[1:] > order[:-1]).all() else order
 
     def _generator(
         self, node: tree.Expr, context: Context

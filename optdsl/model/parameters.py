@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 
 from optdsl.data.arrays import DenseArray, LabelArray, ParameterValue, SparseArray
-from optdsl.data.members import SetValue, integer_labels, labels_of
+from optdsl.data.members import SetValue, integer_labels, label_text, labels_of
 from optdsl.errors import Span
 from optdsl.language import tree
 from optdsl.model.domains import OpenDomain
@@ -296,7 +296,10 @@ class Parameters:
             self.fault(
                 "check-on-text",
                 span,
-                f"`{declared.origin.name}` holds members of a set, which have no order",
+                f"`{declared.origin.name}` holds text (such as {label_text(value.labels.at(0))}), "
+                "and this is a check of numbers"
+                if len(value.labels)
+                else f"`{declared.origin.name}` holds text, and this is a check of numbers",
                 "restrict the values with `in SET` instead",
             )
             return

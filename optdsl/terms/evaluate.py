@@ -198,7 +198,10 @@ def _compare(lanes: Lanes, node: nodes.Compare, frame: Frame) -> np.ndarray:
     if not any(texts):
         return _COMPARE[operator](*(lanes.numbers(side, frame) for side in node.slots))
     if operator not in ("=", "!="):
-        raise LaneFault("text-order", node, {}, operator=operator)
+        try:
+            return _COMPARE[operator](*(lanes.numbers(side, frame) for side in node.slots))
+        except LaneFault:
+            raise LaneFault("text-order", node, {}, operator=operator) from None
     equal = _equal_members(left, right)
     return equal if operator == "=" else ~equal
 
@@ -250,10 +253,7 @@ def _contains(lanes: Lanes, node: nodes.Contains, frame: Frame) -> np.ndarray:
     members = lanes.set_value(node.set, frame.bindings or ())
     if members is None:
         low, high, step = (lanes.integer_end(end, frame) for end in node.set.args)
-        value = lanes.numbers(node.slots[0], frame)
-        upward = (value >= low) & (value <= high)
-        downward = (value <= low) & (value >= high)
-        return np.where(step > 0, upward, downward) & ((value - low) % step == 0)
+        return lanes.in_range(node.slots[0], low, high, step, frame)
     if isinstance(members, Family):
         lanes.located(node, members.axes, node.slots[: members.index_width], frame)
         members = members.tuples
@@ -284,6 +284,8 @@ def _nth(lanes: Lanes, node: nodes.Nth, frame: Frame) -> Members:
     if at.dtype.kind == "f":
         at = np.rint(at).astype(np.int64)  # `div` and `mod` of whole numbers
     column = int(part)
+    if not frame.size:
+        return Members(IntegerLabels(np.zeros(0, dtype=np.int64)), _nothing(frame).astype(np.int64))
     if members is None:
         low, high, step = (lanes.integer_end(end, frame) for end in term.args)
         _inside(lanes, node, at, np.maximum(0, (high - low) // step + 1), frame)

@@ -48,7 +48,8 @@ class Fold:
         value = np.broadcast_to(value, self._shape)
         if not self._held:
             return value
-        return value.transpose(self._folded + self._kept).reshape(-1, *[self._shape[d] for d in self._kept])
+        lanes = int(np.prod([self._shape[d] for d in self._folded], dtype=np.int64))
+        return value.transpose(self._folded + self._kept).reshape(lanes, *[self._shape[d] for d in self._kept])
 
     def result(self, found: np.ndarray) -> np.ndarray:
         """One value per group, as a value over the parent's lanes."""

@@ -95,7 +95,10 @@ class LaneSets:
 
     def numbers(self, expression: sympy.Basic, frame: Frame) -> np.ndarray:
         """The value as numbers (bool, int64 or float64); a text label has none: LaneFault `not-a-number`."""
-        return as_numbers(self.evaluate(expression, frame), expression)
+        value = self.evaluate(expression, frame)
+        if not frame.size and isinstance(value, Members):
+            return np.zeros(tuple(min(size, 1) for size in frame.shape), dtype=np.int64)
+        return as_numbers(value, expression)
 
     # ------------------------------------------------------------------------------------- sets and positions
 
