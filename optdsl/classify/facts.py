@@ -70,6 +70,8 @@ class Facts:
     upper: np.ndarray
     _memo: dict[tuple[int, sympy.Basic], tuple[Frame, Fact]] = field(default_factory=dict)
 
+    _extensions: dict[tuple[int, sympy.Basic], Extension] = field(default_factory=dict)
+
     @staticmethod
     def of(model: Model) -> Facts:
         """Facts on the declared bounds."""
@@ -78,11 +80,18 @@ class Facts:
         upper = np.concatenate([v.upper for v in variables]) if variables else np.zeros(0)
         return Facts(model.lanes, lower, upper)
 
+    def extended(self, frame: Frame, over: nodes.Over) -> Extension:
+        """The lanes of an iteration inside a frame; the same ones whenever they are asked for."""
+        key = (id(frame), over)
+        if key not in self._extensions:
+            self._extensions[key] = self.lanes.extend(frame, over)
+        return self._extensions[key]
+
     def find(self, expression: sympy.Basic, frame: Frame) -> Fact:
         """The facts of an expression over a frame."""
         key = (id(frame), expression)
         if key not in self._memo:
-            self._memo[key] = (frame, self._find(expression, frame))
+            self._memo[key] = (frame, _short(self._find(expression, frame)))
         return self._memo[key][1]
 
     def _find(self, expression: sympy.Basic, frame: Frame) -> Fact:
@@ -105,7 +114,8 @@ class Facts:
         parts = [self.find(p, frame) for p in node.args]
         lo, hi = parts[0].lo, parts[0].hi
         for part in parts[1:]:
-            lo, hi = _outward(lo + part.lo, hi + part.hi)
+            with np.errstate(invalid="ignore", over="ignore"):
+                lo, hi = _outward(lo + part.lo, hi + part.hi)
         curvature = _sum_curvature([p.curvature for p in parts])
         return Fact(lo, hi, curvature, _roughest(parts), "a sum of terms of one curvature")
 
@@ -114,7 +124,8 @@ class Facts:
         factor = np.ones((1,) * len(frame.shape))
         for part in node.args:
             if part not in moving:
-                factor = factor * self.lanes.numbers(part, frame)
+                with np.errstate(invalid="ignore", over="ignore"):
+                    factor = factor * self.lanes.numbers(part, frame)
         facts = [self.find(f, frame) for f in moving]
         lo, hi = facts[0].lo, facts[0].hi
         for fact in facts[1:]:
@@ -161,7 +172,7 @@ class Facts:
 
     def _reduce(self, node: nodes.Reduce, frame: Frame) -> Fact:
         row = REDUCTIONS[node.name]
-        extension = self.lanes.extend(frame, node.over)
+        extension = self.extended(frame, node.over)
         fact = self.find(node.body, extension.child)
         extra = [self.lanes.numbers(e, frame).reshape(-1)[0] for e in node.extra]
         fold = Fold(extension, [fact.lo, fact.hi, fact.curvature, fact.smooth])
@@ -208,7 +219,7 @@ class Facts:
         if not isinstance(argument, nodes.Block):
             fact = self.find(argument, frame)
             return Fact(*(np.asarray(v.reshape(-1)[0]) for v in (fact.lo, fact.hi, fact.curvature, fact.smooth)))
-        child = self.lanes.extend(frame, nodes.over(argument.axes)).child
+        child = self.extended(frame, nodes.over(argument.axes)).child
         fact = self.find(argument.body, child)
         return Fact(*(np.broadcast_to(v, child.shape) for v in (fact.lo, fact.hi, fact.curvature, fact.smooth)))
 
@@ -235,6 +246,20 @@ class Facts:
                 for target, value in zip(whole, (fact.lo, fact.hi, fact.curvature, fact.smooth), strict=True):
                     extension.scatter(target, value)
         return Fact(whole[0], whole[1], whole[2], whole[3].astype(int), "the branch taken at each index")
+
+
+def _short(fact: Fact) -> Fact:
+    """The same with one number where all lanes agree: most bounds and curvatures do, however many lanes there are."""
+    lo, hi, curvature, smooth = (_shortened(v) for v in (fact.lo, fact.hi, fact.curvature, fact.smooth))
+    return replace(fact, lo=lo, hi=hi, curvature=curvature, smooth=smooth)
+
+
+def _shortened(values: np.ndarray) -> np.ndarray:
+    if values.size < 2:
+        return values
+    first = values.reshape(-1)[0]
+    same = np.isnan(values).all() if np.isnan(first) else (values == first).all()
+    return values[(slice(0, 1),) * values.ndim] if same else values
 
 
 def compose(own: np.ndarray, slopes: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> np.ndarray:

@@ -180,8 +180,8 @@ NEAR_MISSES = [
     "z / u <= 2", "z / y <= u", "y / v <= z", "y * v / x[1] >= 2", "exp(z) = u", "z^2 = 1", "abs(z) = 1",
     "log(y * v) = 1", "log(z) + log(u) <= 1", "exp(z) + exp(u) >= 1", "exp(z) + exp(u) = 2", "exp(z) - exp(u) <= 1",
     "max(z, u) >= 1", "min(z, u) <= 1", "1 / z >= 1", "1 / y + 1 / v >= 1", "1 / z <= 1 / u", "y * v >= y * x[1]",
-    "cos(z) >= 0.5", "floor(z) <= 2", "sqrt(z) >= u^2 * y", "sigmoid(z) + sigmoid(u) >= 1",
-    "sqrt(z) + sqrt(u) <= 1", "prod(s) >= 1", "y^0.5 + v^0.5 <= 2",
+    "sumsq(s) / z >= z", "y / z >= z", "cos(z) >= 0.5", "floor(z) <= 2", "sqrt(z) >= u^2 * y",
+    "sigmoid(z) + sigmoid(u) >= 1",    "sqrt(z) + sqrt(u) <= 1", "prod(s) >= 1", "y^0.5 + v^0.5 <= 2",
 ]
 
 

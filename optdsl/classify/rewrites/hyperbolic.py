@@ -84,18 +84,19 @@ def _crossed(left: Monomial | None, right: Monomial, place: Place) -> Bounded | 
     """left <= right, both products of powers: negative powers are multiplied away (nothing else is cancelled)."""
     if left is None or left.exponent != 0 or not place.positive(left.data) or not place.finite(left.data):
         return None
+    known = Monomial(ONE, ZERO, {**left.powers, **right.powers}, left.natural | right.natural)
     up: dict[sympy.Expr, sympy.Expr] = {}
     down: dict[sympy.Expr, sympy.Expr] = {}
     for powers, same, other in ((left.powers, up, down), (right.powers, down, up)):
         for base, power in powers.items():
             positive = _positive_power(power, place)
-            if not positive and not _positive_power(-power, place):
+            even = power.is_Integer and power % 2 == 0
+            if not positive and not (_positive_power(-power, place) and (even or known.never_negative(base, place))):
                 return None
             target, share = (same, power) if positive else (other, -power)
             target[base] = target.get(base, ZERO) + share
     if not down:
         return None
-    known = Monomial(ONE, ZERO, {**left.powers, **right.powers}, left.natural | right.natural)
     if any(not known.never_negative(b, place) for b in down):
         return None
     top = sympy.Mul(*[raised(b, p) for b, p in up.items()])

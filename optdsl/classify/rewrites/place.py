@@ -30,7 +30,7 @@ class Place:
         """The lanes of a reduction's members."""
         key = (id(self.frame), over)
         if key not in self._inner:
-            child = self.facts.lanes.extend(self.frame, over).child
+            child = self.facts.extended(self.frame, over).child
             self._inner[key] = Place(self.facts, child, (*self.path, over), self._inner)
         return self._inner[key]
 
