@@ -7,7 +7,7 @@ around, maxima split; what is convex stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +49,15 @@ class Ratio:
 
 
 class Levels:
-    """Rules for the levels of expressions. `sign` 1 asks for `expression <= level`, -1 for `>=`."""
+    """Rules for the levels of expressions. `sign` 1 asks for `expression <= level`, -1 for `>=`.
 
-    def __init__(self, facts: Facts) -> None:
+    `known` are lower bounds that constraints give to whole expressions without indices.
+    """
+
+    def __init__(self, facts: Facts, known: Mapping[sympy.Expr, float] | None = None) -> None:
         self.facts = facts
         self.lanes = facts.lanes
+        self.known = known or {}
 
     def levels(
         self, node: sympy.Expr, level: sympy.Expr, sign: float, over: Over, frame: Frame
@@ -130,7 +134,7 @@ class Levels:
         above = sympy.Mul(*(f for f in factors if f not in below))
         denominator = sympy.Mul(*(_below(f) for f in below))
         fact = self.facts.find(denominator, frame)
-        if bool((fact.lo >= 0).all()):
+        if bool((fact.lo >= 0).all()) or self.known.get(denominator, -np.inf) >= 0:
             return Ratio(above, denominator)
         if bool((fact.hi <= 0).all()):
             return Ratio(-above, -denominator)
@@ -151,7 +155,8 @@ class Levels:
             return rows
         value = np.broadcast_to(np.asarray(self.lanes.numbers(level, frame), dtype=float), frame.shape)
         # the sign of the level for which t D curves the right way; for the other sign the numerator's sign decides
-        if bool((bottom.concave if sign > 0 else bottom.convex).all()) and bool((top.lo >= 0).all()):
+        nonnegative = bool((top.lo >= 0).all()) or self.known.get(ratio.numerator, -np.inf) >= 0
+        if bool((bottom.concave if sign > 0 else bottom.convex).all()) and nonnegative:
             wanted, otherwise = value >= 0, sympy.Integer(1 if sign > 0 else -1)
         elif bool((bottom.convex if sign > 0 else bottom.concave).all()) and bool((top.hi <= 0).all()):
             wanted, otherwise = value <= 0, sympy.Integer(-1 if sign > 0 else 1)

@@ -6,8 +6,8 @@ has convex levels (see `level_sets`; Agrawal and Boyd, 2020, "Disciplined quasic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import sympy
@@ -23,6 +23,7 @@ from optdsl.terms import nodes
 from optdsl.terms.evaluate import Lanes
 from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import VariableValue
+
 
 @dataclass(frozen=True, slots=True)
 class NotQuasiconvex:
@@ -40,9 +41,10 @@ class QuasiProgram:
 
     model: the user's. convex: the same without objective, its constraints written as convex ones where they were
     levels. core: what remains of the objective when monotone functions are peeled off; `sense` is how it is optimized.
-    kind: `convex` (the core is convex in its sense, `analysis` is its program), `linear ratio` (of two affine functions,
-    `ratio`), `levels`. layers: the functions peeled off, outermost first, of the variable `LEVEL`. rewritten: whether
-    constraints were changed, so that their multipliers are not the user's.
+    kind: `convex` (the core is convex in its sense, `analysis` is its program), `linear ratio` (of two affine
+    functions, `ratio`), `levels`. known: lower bounds of whole expressions by constraints. layers: the functions peeled
+    off, outermost first, of the variable `LEVEL`. rewritten: whether constraints were changed, so that their
+    multipliers are not the user's.
     """
 
     model: Model
@@ -51,6 +53,7 @@ class QuasiProgram:
     sense: str
     kind: str
     facts: Facts
+    known: Mapping[sympy.Expr, float] = field(default_factory=dict)
     layers: tuple[sympy.Expr, ...] = ()
     analysis: Analysis | None = None
     ratio: Ratio | None = None
@@ -72,7 +75,7 @@ class QuasiProgram:
         The miss is the column after the model's own, not below -1.
         """
         root = Frame().as_root()
-        rules = Levels(self.facts)
+        rules = Levels(self.facts, self.known)
         rows = rules.levels(self.core, sympy.Float(level), self.sign, nodes.over(()), root)
         return _with_level(self.convex, self.model.objective, rows)
 
@@ -113,7 +116,8 @@ def recognize_quasiconvex(model: Model, facts: Facts | None = None) -> QuasiProg
 class _Recognizer:
     def __init__(self, model: Model, objective: Objective, facts: Facts) -> None:
         self.model, self.objective, self.facts = model, objective, facts
-        self.rules = Levels(facts)
+        self.known = _known_bounds(model)
+        self.rules = Levels(facts, self.known)
         self.rewritten = False
 
     def run(self) -> QuasiProgram | NotQuasiconvex:
@@ -185,8 +189,9 @@ class _Recognizer:
         layers: list[sympy.Expr] = []
         while True:
             program = QuasiProgram(
-                self.model, convex, core, sense, "convex", self.facts, tuple(layers), rewritten=self.rewritten
-            )
+                self.model, convex, core, sense, "convex", self.facts, self.known, tuple(layers),
+                rewritten=self.rewritten,
+            )  # fmt: skip
             fact = self.facts.find(core, root)
             fits = bool((fact.convex if sense == "minimize" else fact.concave).all())
             if fits or isinstance(core, (sympy.Add, sympy.Mul)):
@@ -247,6 +252,18 @@ class _Broken(Exception):
     def __init__(self, why: NotQuasiconvex) -> None:
         super().__init__(why.reason)
         self.why = why
+
+
+def _known_bounds(model: Model) -> dict[sympy.Expr, float]:
+    """Lower bounds that constraints without indices give to their bodies."""
+    known: dict[sympy.Expr, float] = {}
+    for constraint in model.constraints:
+        if constraint.kind == "scalar" and not constraint.over.iterators:
+            for relation in constraint.relations:
+                if relation.lower is not None:
+                    value = float(model.lanes.full(relation.lower, Frame()).reshape(-1)[0])
+                    known[relation.body] = max(value, known.get(relation.body, -np.inf))
+    return known
 
 
 def _constraint_of(rows: LevelRows, name: str, span: Span, marks: Marks) -> Constraint:

@@ -162,21 +162,23 @@ class GeometricLowered:
             raw.x[: self.columns], np.concatenate([np.zeros(0), *multipliers]), raw.reduced_cost[: self.columns]
         )
         found = sharpened(self.problem, point)
+        x, row_dual, reduced = raw.x.copy(), raw.row_dual.copy(), raw.reduced_cost.copy()
+        if found is not point:
+            x[: self.columns], reduced[: self.columns] = found.z, found.bound
+            reduced[self.columns :] = 0.0
+            at = 0
+            for rows in self.rows:
+                row_dual[rows.first : rows.first + rows.count] = -found.multiplier[at : at + rows.count]
+                at += rows.count
+            for cone in self.program.cones:
+                first, _, last = cone.parts
+                x[last.matrix.indices] = np.exp(first.matrix @ x + first.offset)
+        sharp = replace(raw, x=x, row_dual=row_dual, reduced_cost=reduced, cone_duals=())
         near = raw.status in (RawStatus.INACCURATE, RawStatus.NUMERICAL_ERROR)
         if near and error_at(self.problem, found) <= SHARP:
-            raw = replace(raw, status=RawStatus.OPTIMAL, message=f"{raw.solver} came near, Newton's steps ended it")
-        if found is point:
-            return raw
-        x, row_dual, reduced = raw.x.copy(), raw.row_dual.copy(), np.zeros_like(raw.reduced_cost)
-        x[: self.columns], reduced[: self.columns] = found.z, found.bound
-        at = 0
-        for rows in self.rows:
-            row_dual[rows.first : rows.first + rows.count] = -found.multiplier[at : at + rows.count]
-            at += rows.count
-        for cone in self.program.cones:
-            first, _, last = cone.parts
-            x[last.matrix.indices] = np.exp(first.matrix @ x + first.offset)
-        return replace(raw, x=x, row_dual=row_dual, reduced_cost=reduced)
+            message = f"{raw.solver} came near, Newton's steps ended it"
+            sharp = replace(sharp, status=RawStatus.OPTIMAL, message=message)
+        return sharp
 
 
 def _bounds(geometric: Geometric) -> tuple[np.ndarray, np.ndarray]:

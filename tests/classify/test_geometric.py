@@ -39,7 +39,8 @@ NEAR_MISSES = [
     ("minimize x\nsubject to\n  c: 2 <= x + x * y <= 5", "2 terms on the greater side", None, ""),
     ("minimize x\nsubject to\n  c[i in I]: w[i] * z[i] * x + z[i] + y <= 3", "2 terms on the greater side",
      "w[i] * z[i] * x", " at i = 2"),
-    ("minimize x\nsubject to\n  c[i in I]: w[i] * z[i] + y <= 3 * x", "2 terms on the greater side", "z[i]", " at i = 2"),
+    ("minimize x\nsubject to\n  c[i in I]: w[i] * z[i] + y <= 3 * x", "2 terms on the greater side",
+     "z[i]", " at i = 2"),
     ("minimize x\nsubject to\n  c[i in I]: sum(w[j] * z[j] * y for j in I if j >= i) + x^2 <= 3 + y",
      "3 terms on the greater side", "w[j] * z[j] * y", " at i = 1, j = 2"),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import cvxpy
@@ -10,7 +11,8 @@ import numpy as np
 
 from optdsl.classify.geometric import Geometric, NotGeometric, recognize_geometric
 from optdsl.convex.geometric import GeometricAnswer, solve_geometric
-from optdsl.convex.program import ConeKind, Program, RawAnswer, RawStatus
+from optdsl.convex.highs import solve_highs
+from optdsl.convex.program import Cone, ConeKind, Program, RawAnswer, RawStatus
 from optdsl.language import parse
 from optdsl.model import build
 from optdsl.model.model import Model
@@ -71,7 +73,9 @@ def optimum(text: str, **values: object) -> float:
 
 
 def solve_cones(program: Program) -> RawAnswer:
-    """A linear program with cones by CVXPY and Clarabel."""
+    """A program with cones by CVXPY and Clarabel; linear ones take the simplex method."""
+    if not program.cones and not program.quadratic:
+        return solve_highs(program)
     z = cvxpy.Variable(len(program.cost))
     sides = [(program.matrix @ z, program.row_lower, program.row_upper), (z, program.lower, program.upper)]
     constraints, parts = [], []
@@ -84,10 +88,8 @@ def solve_cones(program: Program) -> RawAnswer:
                 made = (taken == lower[at]) if sign == 0 else (taken >= lower[at]) if sign > 0 else (taken <= upper[at])
                 constraints.append(made)
                 parts.append((which, at, float(sign or -1), made))
-    for cone in program.cones:
-        assert cone.kind is ConeKind.EXPONENTIAL
-        constraints.append(cvxpy.ExpCone(*(p.matrix @ z + p.offset for p in cone.parts)))
-    problem = cvxpy.Problem(cvxpy.Minimize(program.cost @ z), constraints)
+    cones = [_cone(cone, [p.matrix @ z + p.offset for p in cone.parts]) for cone in program.cones]
+    problem = cvxpy.Problem(cvxpy.Minimize(_objective(program, z)), constraints + [c for c, _ in cones])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is inaccurate is told by the status
         problem.solve(solver="CLARABEL", **_SHARP)
@@ -97,4 +99,39 @@ def solve_cones(program: Program) -> RawAnswer:
     duals = [np.zeros(program.matrix.shape[0]), np.zeros(len(program.cost))]
     for which, at, sign, made in parts:
         duals[which][at] += sign * np.atleast_1d(made.dual_value)
-    return RawAnswer(status, "CLARABEL", z.value, *duals)
+    return RawAnswer(status, "CLARABEL", z.value, *duals, cone_duals=tuple(read() for _, read in cones))
+
+
+def _objective(program: Program, z: cvxpy.Variable) -> cvxpy.Expression:
+    objective = program.cost @ z + program.constant
+    if program.hessian is not None:
+        objective += 0.5 * cvxpy.quad_form(z, cvxpy.psd_wrap(program.hessian))
+    if program.squares is not None:
+        inner = program.squares.matrix @ z + program.squares.offset
+        objective += program.squares.weights @ cvxpy.square(inner)
+    return objective
+
+
+def _cone(cone: Cone, parts: list[cvxpy.Expression]) -> tuple[cvxpy.Constraint, Callable[[], tuple[np.ndarray, ...]]]:
+    """A constraint, and what reads its multipliers part by part."""
+    if cone.kind is ConeKind.EXPONENTIAL:
+        made = cvxpy.ExpCone(*parts)
+        return made, lambda: tuple(np.asarray(d).reshape(-1) for d in made.dual_value)
+    if cone.kind is ConeKind.POWER:
+        made = cvxpy.PowCone3D(*parts, cone.exponent)
+        return made, lambda: tuple(np.asarray(d).reshape(-1) for d in made.dual_value)
+    lanes = len(cone.parts[0].offset)
+    if cone.kind is ConeKind.SQUARE:
+        # u^2 <= v w as |(2 u, v - w)| <= v + w
+        u, v, w = parts
+        made = cvxpy.SOC(v + w, cvxpy.vstack([2 * u, v - w]), axis=0)
+
+        def read() -> tuple[np.ndarray, ...]:
+            top, inner = (np.asarray(d) for d in made.dual_value)
+            first, second = inner.reshape(2, lanes)
+            return 2 * first, top.reshape(-1) + second, top.reshape(-1) - second
+
+        return made, read
+    assert cone.kind is ConeKind.NORM
+    made = cvxpy.SOC(parts[0], cvxpy.reshape(parts[1], (lanes, len(cone.parts[1].offset) // lanes), order="C"), axis=1)
+    return made, lambda: (np.asarray(made.dual_value[0]).reshape(-1), np.asarray(made.dual_value[1]).reshape(-1))

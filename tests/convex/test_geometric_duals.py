@@ -8,13 +8,14 @@ import pytest
 from tests.convex.geometric_models import optimum, solved
 
 # Each text has a side {r}; the first constraint's first instance (or the variable's bound) is the one that moves.
+FRONT = "minimize 1 / (x * y)\nsubject to\n  a: "
 CONSTRAINTS = {
     "posynomial <= number": ("minimize x / y\nsubject to\n  a: x * y + 1 / x <= {r}\n  b: x >= 0.3 * y", 2.5),
     "number >= posynomial": ("minimize x / y\nsubject to\n  a: {r} >= x * y + 1 / x\n  b: x >= 0.3 * y", 2.5),
-    "posynomial <= monomial": ("minimize 1 / (x * y)\nsubject to\n  a: x + y + {r} <= 3 * x^0.5\n  b: y >= 0.1", 0.2),
-    "moved: left - right <= r": ("minimize 1 / (x * y)\nsubject to\n  a: x + y - 3 * x^0.5 <= {r}\n  b: y >= 0.1", -0.2),
-    "moved, positive side": ("minimize 1 / (x * y)\nsubject to\n  a: x + y - 3 * x^0.5 <= {r} - 0.5\n  b: y >= 0.1", 0.2),
-    "left - right <= r, r on the greater": ("minimize 1 / (x * y)\nsubject to\n  a: x * y - 4 <= {r}\n  b: y + x <= 9", 1.0),
+    "posynomial <= monomial": (FRONT + "x + y + {r} <= 3 * x^0.5\n  b: y >= 0.1", 0.2),
+    "moved: left - right <= r": (FRONT + "x + y - 3 * x^0.5 <= {r}\n  b: y >= 0.1", -0.2),
+    "moved, positive side": (FRONT + "x + y - 3 * x^0.5 <= {r} - 0.5\n  b: y >= 0.1", 0.2),
+    "left - right <= r, r on the greater": (FRONT + "x * y - 4 <= {r}\n  b: y + x <= 9", 1.0),
     "monomial >= number": ("minimize x + 2 * y\nsubject to\n  a: x * y^0.7 >= {r}", 1.7),
     "number <= monomial": ("minimize x + 2 * y\nsubject to\n  a: {r} <= 2 * x * y", 1.7),
     "monomial - number >= posynomial": ("minimize x + 2 * y\nsubject to\n  a: x * y - {r} >= x^0.5 + 1", 0.4),
