@@ -165,7 +165,7 @@ def by_pieces(x: Interval, breaks: tuple[Any, ...], signs: tuple[Any, ...], kink
     `signs[k]` holds between `breaks[k - 1]` and `breaks[k]`; `kinks[k]` is what a box with `breaks[k]` strictly
     inside adds (0: nothing). A box that only touches a break does not meet the piece beyond it.
     """
-    shape = np.broadcast_shapes(x.lo.shape, *(np.shape(b) for b in breaks), *(np.shape(s) for s in signs))
+    shape = np.broadcast_shapes(x.lo.shape, x.hi.shape, *(np.shape(b) for b in breaks), *(np.shape(s) for s in signs))
     up = np.zeros(shape, dtype=bool)
     down = np.zeros(shape, dtype=bool)
     unknown = np.zeros(shape, dtype=bool)
