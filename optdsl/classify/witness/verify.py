@@ -83,10 +83,18 @@ class Judge:
         gap = middle - (weight * first + (1 - weight) * second)
         gap = gap if candidate.needed == CONVEX else -gap
         scale = max(abs(first), abs(second), abs(middle))
-        error = one + two + three + EPS * float(scale)
+        error = one + two + three + self._rounding(candidate, found) + EPS * float(scale)
         if not (gap > CLEAR * scale and gap > SURE * error):
             return None
         return float(first), float(second), float(middle)
+
+    def _rounding(self, candidate: Candidate, found: list[tuple[Any, float]]) -> float:
+        """How far floating-point values are from the many digits: what a reader's own computer may get."""
+        points = np.array([candidate.first, candidate.second, candidate.between])
+        values = self._scalar(Values(self.model, self.statement, candidate.lane).at(points), candidate)
+        if not np.isfinite(values).all():
+            return float("inf")
+        return max(float(abs(many - float(few))) for (many, _), few in zip(found, values, strict=True))
 
     def _one(self, precise: Precise, candidate: Candidate) -> tuple[Any, float, bool]:
         """The statement's value at one instance, its error, and whether it is defined there."""
