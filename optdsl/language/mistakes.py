@@ -380,6 +380,9 @@ def _after_the_end(f: Failure) -> Diagnostic | None:
     text = f.text(f.index)
     if f.here == "COMMA" and f.start == "constraint":
         return f.at("trailing-text", "a comma does not separate constraints", "write each in a line of its own")
+    if f.here == "COMMA" and f.before == "NUMBER" and f.kind(f.index + 1) == "NUMBER":
+        hint = "write a decimal point, `0.5`, and no separator of thousands, `10000`"
+        return f.at("trailing-text", "a number has no comma in it", hint, f.index - 1, f.index + 1)
     return f.at(
         "trailing-text",
         f"the statement is complete before `{text}`",

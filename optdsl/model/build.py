@@ -98,6 +98,12 @@ class _Builder:
     def build(self) -> Model:
         constraint_names = self._declare_names()
         self.workspace.declared = self.declarations.keys()
+        self.workspace.index_names = {
+            slot.name
+            for iterator in _iterators(self.file)
+            for slot in iterator.slots or ()
+            if isinstance(slot, tree.Name)
+        }
         self.tables = Tables(self.source, self.folder, self.table_declarations, self.paths, self.supplied)
         self._check_outside_names()
         self.diagnostics.extend(

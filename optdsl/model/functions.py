@@ -141,8 +141,8 @@ class Functions:
                     node.args[k].span,
                     f"`{name}` of `{node.name}` must be data, not an expression of variables",
                     f"`{self._usage(node.name)}` takes variables in its other arguments only"
-                    if len(node.args) > 1
-                    else "write a number or a parameter here",
+                    if len(row.data_arguments) < len(row.parameters)
+                    else f"`{node.name}` is a function of data; model it with integer variables and constraints",
                 )
 
     def _call_square(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:

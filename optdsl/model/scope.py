@@ -98,6 +98,7 @@ class Workspace:
     marker: Marker
     folder: Path = Path()
     anonymous: int = 0
+    index_names: Collection[str] = ()  # all names that some iteration binds
     declared: Collection[str] = ()  # all names of the text, also those whose symbol is not known (yet)
 
     def fresh_name(self, stem: str) -> str:
@@ -131,6 +132,8 @@ class Workspace:
             known = [*self.symbols, *self.declared, *context.indices, *context.arguments]
             guess = closest(name, known)
             hint = f"did you mean `{guess}`?" if guess else f"declare it: `param {name}`, `var {name}` or `set {name}`"
+            if guess is None and name in self.index_names:
+                hint = f"the index `{name}` is known only inside its own iteration, `for {name} in ...`"
             if guess is not None and name == guess.lower() and isinstance(self.symbols.get(guess), SetSymbol):
                 hint = f"bind it as an index: `[{name} in {guess}]` or `for {name} in {guess}`"
             self.fault("unknown-name", span, f"`{name}` is not declared", hint)

@@ -131,7 +131,14 @@ class Variables:
             fresh = tuple(marker.fresh() for axis in axes for _ in range(axis.arity))
             target = Arr(nodes.sympy.Integer(0), axes, fresh)
             if len(array.axes) > len(axes):
-                self.elaborator._axes_differ(target, array, axes[-1] if axes else array.axes[0], array.axes[0], node.span)
+                mine = ", ".join(axis.text for axis in axes) or "no set"
+                self.elaborator.fault(
+                    "axes-differ",
+                    node.span,
+                    f"in {what}: the variable is declared over {mine}, but this is an array over "
+                    f"{', '.join(axis.text for axis in array.axes)}",
+                    "reduce the axes that are too many, such as `min(A, over = J)`, or name an entry",
+                )
             merged = self.elaborator.elementwise([target, array], lambda a, b: a + b, node.span)
             frame = self.elaborator.workspace.lanes.extend(Frame(), nodes.over(merged.eaches)).child
             return self.elaborator.workspace.lanes.full(merged.body, frame).reshape(size)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from optdsl.classify import analyze
 from optdsl.atoms import ARRAYWISE, ELEMENTWISE, METRICS, REDUCTIONS
+from optdsl.classify import analyze
 from optdsl.errors import OptError, Source, Span
 from optdsl.language import parse, tree
 from optdsl.language.lexer import lex
@@ -19,10 +19,13 @@ MODELS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(EXAMPLE
 # No digits: a set of a billion members is no mistake, and takes its time.
 PIECES = [
     *"()[]{}:;,.=<>+-*/@^|&!'\"# \n",
-    *("..", "<=", ">=", "=", "!=", ">>", "1", "0", "2.5", "-1", '"a"', "inf", "pi", "x", "i", "j", "S", "[i]", "(i, j)"),
+    *("..", "<=", ">=", "=", "!=", ">>", "1", "0", "2.5", "-1", '"a"', "inf", "pi"),
+    *("x", "i", "j", "S", "[i]", "(i, j)"),
     *(" if ", " for ", " in ", " else ", " not ", " and ", " or ", " by ", " from ", " default ", " init ", " fixed "),
-    *(" integer ", " binary ", " symmetric ", " psd ", "\nshow ", "\nvar y\n", "\nparam q\n", ".T", ".dual", "over = "),
-    *("sum", "max", "min", "prod", "mean", "norm2", "abs", "log", "sqrt", "exp", "size", "first", "last", "prev", "ord"),
+    *(" integer ", " binary ", " symmetric ", " psd ", "\nshow ", "\nvar y\n", "\nparam q\n"),
+    *(".T", ".dual", "over = "),
+    *("sum", "max", "min", "prod", "mean", "norm2", "abs", "log", "sqrt", "exp"),
+    *("size", "first", "last", "prev", "ord"),
     *("diag", "trace", "quad_form", "cumsum", "concat", "reshape", "huber", "softmax", "argmax", "any", "norm"),
 ]
 
@@ -40,7 +43,7 @@ class Damage:
     piece: str
 
 
-# Changes that mostly leave the text well-formed come more often: what they break is found by the model, not the parser.
+# Changes that mostly leave a text well-formed come more often: what they break is found after the parser.
 KINDS = ("replace", "remove", "double", "exchange", "insert", "copy", "cut", *("graft", "likewise") * 6)
 
 
@@ -83,16 +86,17 @@ def _graft(text: str, damage: Damage) -> str:
         return text
     start, end = _at(spans, damage.here)
     first, last = _at(spans, damage.there)
-    return text[:start] + (text[first:last] if len(damage.piece) % 2 else SMALL[hash_of(damage)]) + text[end:]
-
-
-def hash_of(damage: Damage) -> int:
-    return int(damage.there * len(SMALL)) % len(SMALL)
+    return (
+        text[:start]
+        + (text[first:last] if len(damage.piece) % 2 else SMALL[int(damage.there * len(SMALL))])
+        + text[end:]
+    )
 
 
 SMALL = (
-    *("1", "0", "2.5", '"a"', "inf", "{1, 2}", "{}", "[1, 2]", "[]", "(1, 2)", "1..3", "{1: 2}", "i", "x[1]", "size(1..3)"),
-    *("-1", "0..0", "1..0", "1/0", "log(-1)", "[[1, 2], [3, 4]]", "max()", "sum([1, 2])", "(1 if 1 = 2 else 3)", "not 1"),
+    *("1", "0", "2.5", "-1", '"a"', "inf", "{1, 2}", "{}", "[1, 2]", "[]", "(1, 2)", "{1: 2}"),
+    *("1..3", "0..0", "1..0", "i", "x[1]", "size(1..3)", "1/0", "log(-1)", "[[1, 2], [3, 4]]"),
+    *("max()", "sum([1, 2])", "(1 if 1 = 2 else 3)", "not 1"),
 )
 
 
