@@ -41,6 +41,8 @@ OUTSIDE = {
     "cvxpy": {"convex"},
     "highspy": {"convex"},
     "clarabel": {"convex"},
+    "osqp": {"convex"},
+    "scs": {"convex"},
     "pyscipopt": {"convex"},
     "qdldl": {"classify"},
     "mpmath": {"classify"},

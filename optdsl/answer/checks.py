@@ -15,8 +15,9 @@ import scipy.sparse as sp
 from optdsl.answer.solution import Checks
 from optdsl.answer.status import Guarantee, SecondOrder, Status
 from optdsl.classify import Analysis
+from optdsl.convex.duality import dual_bound, gradient_of, value_of
 from optdsl.convex.lower import Lowered, Restored
-from optdsl.convex.program import Program, RawAnswer, RawStatus
+from optdsl.convex.program import RawAnswer, RawStatus
 from optdsl.model.model import Constraint, DomainCondition, Model
 from optdsl.terms.frame import Frame
 
@@ -131,6 +132,11 @@ class _Judge:
         scales = self._row_scales()
         slacks = []
         for number, constraint in enumerate(self.model.constraints):
+            if constraint.kind == "matrix":
+                slack, violation = self._matrix_slack(constraint)
+                worst = max(worst, violation)
+                slacks.append(slack)
+                continue
             lower, upper, value = self._sides(constraint)
             with np.errstate(invalid="ignore"):
                 slack = np.minimum(value - lower, upper - value)
@@ -141,6 +147,14 @@ class _Judge:
             worst = max(worst, float(scaled.max(initial=0.0)), float(np.isnan(value).any()) * np.inf or 0.0)
             slacks.append(np.where(np.abs(slack) <= 1e-12 * scales[number], 0.0, slack))
         return max(worst, self._bound_violation()), tuple(slacks)
+
+    def _matrix_slack(self, constraint: Constraint) -> tuple[np.ndarray, float]:
+        """The smallest eigenvalue of each matrix, at every entry of it, and the largest scaled violation."""
+        relation = constraint.relations[0]
+        size = len(constraint.axes[-1])
+        value = self._at(relation.body, self.model.lanes_of(constraint.over)).reshape(-1, size, size)
+        smallest, violation = _smallest_eigenvalues(value if relation.lower is not None else -value)
+        return np.repeat(smallest, size * size), violation
 
     def _sides(self, constraint: Constraint) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lower side, upper side and value of each relation at each instance, (relations, instances)."""
@@ -168,7 +182,7 @@ class _Judge:
                 size = np.maximum(size, np.where(np.isfinite(side), np.abs(side), 0.0))
             old = scales.get(block.constraint)
             scales[block.constraint] = size if old is None else np.maximum(old, size)
-        return [scales[k] for k in range(len(self.model.constraints))]
+        return [scales.get(k, np.ones(0)) for k in range(len(self.model.constraints))]
 
     def _bound_violation(self) -> float:
         worst = 0.0
@@ -177,6 +191,10 @@ class _Judge:
             for side, distance in ((variable.lower, variable.lower - x), (variable.upper, x - variable.upper)):
                 scale = np.maximum(1.0, np.where(np.isfinite(side), np.abs(side), 1.0))
                 worst = max(worst, float((distance / scale).max(initial=0.0)))
+            if variable.attributes & {"psd", "nsd"} and variable.width:
+                entries = variable.entries(self.x).reshape(1, len(variable.axes[0]), -1)
+                _, violation = _smallest_eigenvalues(entries if "psd" in variable.attributes else -entries)
+                worst = max(worst, violation)
             if variable.integer:
                 away = np.abs(x - np.rint(x))
                 # an integer may be off by the solvers' customary tolerance and no more
@@ -230,7 +248,8 @@ class _Judge:
             return None
         if self.model.integers or self.raw.row_dual is None or self.raw.x is None:
             return self.restored.bound
-        return self.lowered.sign * dual_bound(self.lowered.program, self.raw.x, self.raw.row_dual)
+        raw = self.raw
+        return self.lowered.sign * dual_bound(self.lowered.program, raw.x, raw.row_dual, raw.cone_duals)
 
     def _dual(self, slacks: tuple[np.ndarray, ...], objective: float | None) -> tuple[float | None, float | None]:
         """Scaled norm of the Lagrangian's gradient, and the largest scaled |dual x slack|."""
@@ -242,7 +261,9 @@ class _Judge:
         with np.errstate(invalid="ignore"):
             distance = np.minimum(np.abs(self.x - lower), np.abs(upper - self.x))
         reduced = np.where(np.isfinite(distance) & ~integer, reduced, 0.0)
-        pairs = [*zip(self.restored.duals, slacks, strict=True), (reduced, distance)]
+        scalar = [c.kind != "matrix" for c in self.model.constraints]
+        pairs = [p for p, keep in zip(zip(self.restored.duals, slacks, strict=True), scalar, strict=True) if keep]
+        pairs.append((reduced, distance))
         worst = max(float(_products(dual, slack).max(initial=0.0)) for dual, slack in pairs)
         return self._gradient_residual(), worst / scale
 
@@ -263,53 +284,13 @@ class _Judge:
         return float(np.abs(residual).max(initial=0.0)) / scale
 
 
-def value_of(program: Program, x: np.ndarray) -> float:
-    """The program's objective at x (n,)."""
-    value = program.constant + float(program.cost @ x)
-    if program.hessian is not None:
-        value += 0.5 * float(x @ (program.hessian @ x))
-    if program.squares is not None:
-        value += float(program.squares.weights @ (program.squares.matrix @ x + program.squares.offset) ** 2)
-    return value
-
-
-def gradient_of(program: Program, x: np.ndarray) -> np.ndarray:
-    """The gradient (n,) of the program's objective at x (n,)."""
-    gradient = program.cost.copy()
-    if program.hessian is not None:
-        gradient += program.hessian @ x
-    if program.squares is not None:
-        squares = program.squares
-        gradient += 2.0 * (squares.matrix.T @ (squares.weights * (squares.matrix @ x + squares.offset)))
-    return gradient
-
-
-def dual_bound(program: Program, x: np.ndarray, row_dual: np.ndarray) -> float:
-    """A lower bound of the program's minimum from row duals (m,) and a point (n,) (weak duality).
-
-    The convex objective lies above its tangent at x, and the tangent above the sum of `row_dual` times the sides plus
-    the reduced costs times the bounds (Boyd and Vandenberghe, 2004, section 5.1.3). Where a reduced cost or dual
-    points to an infinite side, what it can cost within the point's own size is taken off.
-    """
-    gradient = gradient_of(program, x)
-    reduced = gradient - program.matrix.T @ row_dual
-    tangent = value_of(program, x) - float(gradient @ x)
-    activity = program.matrix @ x
-    return (
-        tangent
-        + _supported(row_dual, program.row_lower, program.row_upper, activity)
-        + _supported(reduced, program.lower, program.upper, x)
-    )
-
-
-def _supported(multiplier: np.ndarray, lower: np.ndarray, upper: np.ndarray, at: np.ndarray) -> float:
-    """Σ of each multiplier times the side it leans on."""
-    side = np.where(multiplier > 0, lower, upper)
-    finite = np.isfinite(side)
-    total = float(multiplier[finite] @ side[finite])
-    loose = ~finite & (multiplier != 0)
-    size = np.abs(multiplier[loose])
-    return total + float(multiplier[loose] @ at[loose]) - float(size @ np.maximum(1.0, np.abs(at[loose])))
+def _smallest_eigenvalues(matrices: np.ndarray) -> tuple[np.ndarray, float]:
+    """The smallest eigenvalue of each symmetric matrix (L, d, d), and by how much the worst one is negative, scaled."""
+    if not matrices.size or not np.isfinite(matrices).all():
+        return np.full(len(matrices), np.nan), np.inf if matrices.size else 0.0
+    smallest = np.linalg.eigvalsh((matrices + matrices.transpose(0, 2, 1)) / 2.0)[:, 0]
+    scale = np.maximum(1.0, np.abs(matrices).max(axis=(1, 2)))
+    return smallest, float((-smallest / scale).max(initial=0.0))
 
 
 def _products(dual: np.ndarray, slack: np.ndarray) -> np.ndarray:

@@ -388,8 +388,6 @@ class _Analyst:
                 refusal.append(self._nonconvex(sink))
                 self._mark_objective_nonconvex(refusal[-1])
         smoothness = min((f.smoothness for f in self.statements), key=ROUGHNESS.index, default="smooth")
-        if self.auxiliary.cones and not refusal:
-            refusal.append(self._cones_not_solved())
         kind, convexity = type_of(self.model, self.statements, self.auxiliary.cones, smoothness)
         if refusal:
             return Analysis(
@@ -411,11 +409,6 @@ class _Analyst:
             tuple(self.auxiliary.cones),
             tuple(self.matrix_cones),
         )
-
-    def _cones_not_solved(self) -> Diagnostic:
-        first = self.model.objective or self.model.constraints[0]
-        message = "this model is convex, but needs cones: cone problems are not solved by this version"
-        return Diagnostic("not-solvable-yet", message, first.span, None, self.model.source)
 
     def _mark_objective_nonconvex(self, blame: Diagnostic) -> None:
         from dataclasses import replace

@@ -1,29 +1,35 @@
-"""Convex QP, MIQP and, on request, LP and MILP by CVXPY, from the program's matrices.
+"""Convex quadratic and conic programs, with integers where a solver takes them, by the solvers that CVXPY reaches.
 
-One CVXPY problem with a vector variable, a quadratic form, sums of squares and at most six vector constraints,
-whatever the size.
+The runs themselves are in `cone_runs`: Clarabel, SCS and OSQP are handed the program's arrays in their own standard
+form, SCIP and HIGHS what CVXPY compiles. Here: what is decided before a run, and what is made of its end.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import cvxpy
 import numpy as np
-import scipy.sparse as sp
 
+from optdsl.convex.choose import default_solver, second_solvers
 from optdsl.convex.cone_options import CONE_OPTIONS
-from optdsl.convex.cone_runs import ConeSettings, SolverRun, run_solver
+from optdsl.convex.cone_runs import ConeSettings, run_solver
 from optdsl.convex.decide import decide, fix_integers
 from optdsl.convex.highs import solve_highs
 from optdsl.convex.options import read_options
 from optdsl.convex.program import Program, Progress, RawAnswer, RawStatus
-from optdsl.convex.rays import proves_infeasible
+from optdsl.convex.rays import checked_ray, proves_infeasible
 from optdsl.convex.scaling import extreme_entries, scale_program
-from optdsl.convex.trivial import crossed_sides, trivial_conflict, uncross, unusable_numbers
+from optdsl.convex.standard import Multipliers
+from optdsl.convex.trivial import (
+    crossed_sides,
+    trivial_conflict,
+    uncross,
+    unusable_numbers,
+    without_constant_lanes,
+)
 from optdsl.convex.watch import Controls
 
 __all__ = ["CONE_OPTIONS", "ConeSession", "default_solver", "solve_cvxpy"]
@@ -32,11 +38,8 @@ _DOUBTFUL = frozenset({RawStatus.INACCURATE, RawStatus.NUMERICAL_ERROR})
 _ENDLESS = frozenset({RawStatus.INFEASIBLE, RawStatus.UNBOUNDED, RawStatus.INFEASIBLE_OR_UNBOUNDED})
 
 
-def default_solver(program: Program) -> str:
-    """The solver that CVXPY is asked for when the user names none."""
-    if not program.quadratic:
-        return "HIGHS"
-    return "SCIP" if program.mixed_integer else "CLARABEL"
+SECOND_SECONDS = 10.0
+"""A second solver is given ten times as long as the first took, and at least this."""
 
 
 def solve_cvxpy(
@@ -48,12 +51,14 @@ def solve_cvxpy(
     options: Mapping[str, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    through_cvxpy: bool = False,
 ) -> RawAnswer:
-    """Solves the program through CVXPY with `solver` (`default_solver` if None); options as in `CONE_OPTIONS`.
+    """Solves the program with `solver` (`default_solver` if None); options as in `CONE_OPTIONS`.
 
-    When no solver was named and the first ends inaccurately, a second one is tried and the message says so. CLARABEL
-    and SCIP obey `stop` and Ctrl-C at their next iteration; the others are left to end by themselves, without a point.
-    Raises OptionError for wrong options.
+    When no solver was named and the first ends inaccurately, a second one is tried and the message says so. All
+    obey `stop` and Ctrl-C at their next iterations but HIGHS, which is left to end by itself, without a point.
+    `through_cvxpy` has CVXPY compile for every solver (the reference in tests). Raises OptionError for wrong
+    options.
     """
     began = time.perf_counter()
     given = read_options(options or {}, CONE_OPTIONS, "cvxpy")
@@ -63,6 +68,7 @@ def solve_cvxpy(
         tolerance=given["tol"] if given["tol"] is not None else tolerance,
         gap=given["gap"],
         iterations=given["max_iter"],
+        through_cvxpy=through_cvxpy,
     )
     limit = time_limit if time_limit is not None else given["time_limit"]
     controls = Controls(limit, progress, stop)
@@ -122,18 +128,26 @@ def _solve(program: Program, settings: ConeSettings, controls: Controls, *, seco
         return RawAnswer(RawStatus.INFEASIBLE, settings.solver, message=conflict.sentence)
     program = uncross(program)
     if len(program.cost) == 0:
-        return replace(solve_highs(program), solver=settings.solver)
-    if extreme_entries(program.matrix):
-        scaled, way_back = scale_program(program)
-        return way_back(_solve_clean(scaled, settings, controls, second=second))
-    return _solve_clean(program, settings, controls, second=second)
+        return replace(_without_variables(program), solver=settings.solver)
+    smaller, way_back = without_constant_lanes(program)
+    if extreme_entries(smaller.matrix):
+        scaled, unscaled = scale_program(smaller)
+        return way_back(unscaled(_solve_clean(scaled, settings, controls, second=second)))
+    return way_back(_solve_clean(smaller, settings, controls, second=second))
+
+
+def _without_variables(program: Program) -> RawAnswer:
+    # What is constant in cones was found inside of them.
+    answer = solve_highs(replace(program, cones=()))
+    zeros = tuple(tuple(np.zeros(len(part.offset)) for part in cone.parts) for cone in program.cones)
+    return replace(answer, cone_duals=zeros)
 
 
 def _solve_clean(program: Program, settings: ConeSettings, controls: Controls, *, second: bool) -> RawAnswer:
     began = time.perf_counter()
     answer = _solve_once(program, settings, controls)
     if answer.status in _ENDLESS and not _certain(program, answer):
-        answer = decide(program, answer, _by_highs)
+        answer = decide(program, answer, _by_default)
     if second and answer.status in _DOUBTFUL and not program.mixed_integer:
         answer = _try_another(program, settings, controls, answer, began)
     if program.mixed_integer and answer.x is not None and answer.status not in _ENDLESS:
@@ -149,15 +163,19 @@ def _solve_clean(program: Program, settings: ConeSettings, controls: Controls, *
 def _try_another(
     program: Program, settings: ConeSettings, controls: Controls, first: RawAnswer, began: float
 ) -> RawAnswer:
-    left = None if controls.time_limit is None else controls.time_limit - (time.perf_counter() - began)
-    if left is not None and left <= 0:
+    taken = time.perf_counter() - began
+    left = max(SECOND_SECONDS, 10.0 * taken)
+    if controls.time_limit is not None:
+        left = min(left, controls.time_limit - taken)
+    if left <= 0:
         return first
-    for name in ("HIGHS", "OSQP") if settings.solver == "CLARABEL" else ("CLARABEL",):
+    for name in second_solvers(program, settings.solver):
         if name == "HIGHS":
             other = solve_highs(program, time_limit=left, stop=controls.stop)
         else:
             other = _solve_once(program, replace(settings, solver=name), controls.within(left))
-        if other.status is RawStatus.OPTIMAL:
+        proved = other.status in (RawStatus.INFEASIBLE, RawStatus.UNBOUNDED) and _certain(program, other)
+        if other.status is RawStatus.OPTIMAL or proved:
             return replace(other, message=f"{settings.solver} ended inaccurately, so {name} solved it")
     return replace(first, message=f"{settings.solver} ended inaccurately, and no other solver did better")
 
@@ -166,83 +184,32 @@ def _continuous_solver(program: Program, solver: str) -> str:
     """The solver of the problem with integers fixed: SCIP's duals are not to be trusted."""
     if solver != "SCIP":
         return solver
-    return "CLARABEL" if program.quadratic else "HIGHS"
+    return default_solver(replace(program, integer=np.zeros_like(program.integer)))
 
 
 def _certain(program: Program, answer: RawAnswer) -> bool:
-    """Whether the solver's word on infeasibility comes with a proof, or from an exhausted search."""
-    if answer.status is not RawStatus.INFEASIBLE:
-        return False
-    return program.mixed_integer or answer.farkas is not None
+    """Whether the solver's word comes with a proof that was checked, or from an exhausted search."""
+    if answer.status is RawStatus.INFEASIBLE:
+        return program.mixed_integer or answer.farkas is not None
+    # A ray proves something only beside a feasible point.
+    return False
 
 
-def _by_highs(program: Program, time_limit: float | None) -> RawAnswer:
-    return solve_highs(program, time_limit=time_limit)
-
-
-@dataclass(frozen=True, slots=True)
-class _Built:
-    """The CVXPY problem and where its constraints came from: (constraint, sign of the dual, positions)."""
-
-    problem: cvxpy.Problem
-    variable: cvxpy.Variable
-    rows: tuple[tuple[Any, float, np.ndarray], ...]
-    bounds: tuple[tuple[Any, float, np.ndarray], ...]
-
-
-def _build(program: Program) -> _Built:
-    count = len(program.cost)
-    attributes: dict[str, Any] = {}
+def _by_default(program: Program, time_limit: float | None) -> RawAnswer:
+    """Solves a program that is met on the way; infeasible only with a proof, where it has cones."""
+    if not program.cones:
+        return solve_highs(program, time_limit=time_limit)
     if program.mixed_integer:
-        attributes["integer"] = True if program.integer.all() else (np.flatnonzero(program.integer),)
-    x = cvxpy.Variable(count, **attributes)
-    objective = program.cost @ x
-    if program.hessian is not None and program.hessian.nnz:
-        objective += 0.5 * cvxpy.quad_form(x, cvxpy.psd_wrap(sp.csc_array(program.hessian)))
-    if program.squares is not None and program.squares.matrix.shape[0]:
-        root = np.sqrt(program.squares.weights)
-        scaled = sp.csr_array(sp.diags_array(root) @ program.squares.matrix)
-        objective += cvxpy.sum_squares(scaled @ x + root * program.squares.offset)
-    rows = _sides(lambda at: program.matrix[at] @ x, program.row_lower, program.row_upper)
-    bounds = _sides(lambda at: x[at] if len(at) < count else x, program.lower, program.upper)
-    constraints = [part[0] for part in (*rows, *bounds)]
-    return _Built(cvxpy.Problem(cvxpy.Minimize(objective), constraints), x, rows, bounds)
-
-
-def _sides(
-    take: Callable[[np.ndarray], Any], lower: np.ndarray, upper: np.ndarray
-) -> tuple[tuple[Any, float, np.ndarray], ...]:
-    """Equalities, lower sides and upper sides of `take(positions)`, each with the sign of its dual.
-
-    CVXPY adds multipliers times (left - right) to the Lagrangian, and those of `>=` with the opposite sign.
-    """
-    equal = lower == upper
-    parts = []
-    for at, sign in (
-        (np.flatnonzero(equal), 0.0),
-        (np.flatnonzero(~equal & np.isfinite(lower)), 1.0),
-        (np.flatnonzero(~equal & np.isfinite(upper)), -1.0),
-    ):
-        if not len(at):
-            continue
-        left = take(at)
-        if sign == 0.0:
-            parts.append((left == lower[at], -1.0, at))
-        elif sign > 0:
-            parts.append((left >= lower[at], 1.0, at))
-        else:
-            parts.append((left <= upper[at], -1.0, at))
-    return tuple(parts)
+        return _solve_once(program, ConeSettings(default_solver(program)), Controls(time_limit))
+    answer = _solve_once(program, ConeSettings("CLARABEL"), Controls(time_limit))
+    if answer.status is RawStatus.INFEASIBLE and not _certain(program, answer):
+        return replace(answer, status=RawStatus.NUMERICAL_ERROR)
+    return answer
 
 
 def _solve_once(program: Program, settings: ConeSettings, controls: Controls) -> RawAnswer:
-    built = _build(program)
-    run = run_solver(built.problem, settings, controls, program.constant)
-    x = _values(run, "primal_vars", built.variable.id)
-    if x is not None:
-        x = _within(np.atleast_1d(x), program)
-    row_dual = _multipliers(run, built.rows, program.matrix.shape[0])
-    reduced_cost = _multipliers(run, built.bounds, len(program.cost))
+    run = run_solver(program, settings, controls)
+    x = None if run.x is None else _within(run.x, program)
     answer = RawAnswer(
         status=run.status,
         solver=settings.solver,
@@ -253,38 +220,26 @@ def _solve_once(program: Program, settings: ConeSettings, controls: Controls) ->
         trace=run.trace,
     )
     if run.status is RawStatus.INFEASIBLE:
-        return replace(answer, x=None, farkas=_proved(program, row_dual))
-    if x is None or program.mixed_integer or run.status not in (RawStatus.OPTIMAL, RawStatus.INACCURATE):
+        return replace(answer, x=None, **_proof(program, run.multipliers))
+    if run.ray is not None:
+        answer = replace(answer, ray=checked_ray(program, run.ray))
+    found = run.multipliers
+    solved = run.status in (RawStatus.OPTIMAL, RawStatus.INACCURATE)
+    if x is None or found is None or program.mixed_integer or not solved:
         return answer
-    return replace(answer, row_dual=row_dual, reduced_cost=reduced_cost)
+    return replace(answer, row_dual=found.rows, reduced_cost=found.bounds, cone_duals=found.cones)
 
 
-def _proved(program: Program, multipliers: np.ndarray | None) -> np.ndarray | None:
-    if multipliers is None:
-        return None
-    for candidate in (multipliers, -multipliers):
-        if proves_infeasible(program, candidate):
-            return candidate
-    return None
-
-
-def _multipliers(run: SolverRun, parts: tuple[tuple[Any, float, np.ndarray], ...], count: int) -> np.ndarray | None:
-    """The rate of change of the minimum with each side, summed over both sides; None where the solver gives none."""
-    total = np.zeros(count)
-    for constraint, sign, at in parts:
-        dual = _values(run, "dual_vars", constraint.id)
-        if dual is None:
-            return None
-        total[at] += sign * np.atleast_1d(dual)
-    return total
-
-
-def _values(run: SolverRun, kind: str, key: int) -> np.ndarray | None:
-    found = getattr(run.solution, kind, None) or {}
-    if key not in found or found[key] is None:
-        return None
-    values = np.asarray(found[key], dtype=float)
-    return values if np.isfinite(values).all() else None
+def _proof(program: Program, found: Multipliers | None) -> dict[str, Any]:
+    """The multipliers that prove infeasibility, as fields of an answer; none that do not."""
+    if found is None:
+        return {}
+    for sign in (1.0, -1.0):
+        rows = sign * found.rows
+        cones = tuple(tuple(sign * dual for dual in duals) for duals in found.cones)
+        if proves_infeasible(program, rows, cones):
+            return {"farkas": rows, "farkas_cones": cones}
+    return {}
 
 
 def _within(x: np.ndarray, program: Program) -> np.ndarray:

@@ -15,17 +15,27 @@ Solve = Callable[[Program, float | None], RawAnswer]
 
 
 def decide(program: Program, answer: RawAnswer, solve: Solve) -> RawAnswer:
-    """Infeasible or unbounded, by rows and bounds alone: a feasible point and a ray together prove unboundedness.
+    """Infeasible or unbounded, without the objective: a feasible point and a ray together prove unboundedness.
 
     With integers this is sound for rational data: where an integer point exists, the relaxation's rays are those of
     the hull of the integer points (Meyer 1974). An answer that neither proof fits becomes NUMERICAL_ERROR.
     """
     feasibility = solve(without_objective(program), None)
     if feasibility.status is RawStatus.INFEASIBLE:
-        return replace(answer, status=RawStatus.INFEASIBLE, x=None, bound=None, ray=None, farkas=feasibility.farkas)
+        return replace(
+            answer,
+            status=RawStatus.INFEASIBLE,
+            x=None,
+            bound=None,
+            ray=None,
+            farkas=feasibility.farkas,
+            farkas_cones=feasibility.farkas_cones,
+        )
     if feasibility.status is not RawStatus.OPTIMAL:
         return answer
-    ray = ray_from(program, solve(ray_program(program), None))
+    ray = answer.ray
+    if ray is None and program.cost.any():
+        ray = ray_from(program, solve(ray_program(program), None))
     if ray is None:
         message = "a feasible point was found, but no direction of endless improvement"
         return replace(answer, status=RawStatus.NUMERICAL_ERROR, x=feasibility.x, message=message)
@@ -54,6 +64,7 @@ def fix_integers(program: Program, answer: RawAnswer, solve: Solve, time_limit: 
         x=np.where(program.integer, whole, solved.x),
         row_dual=solved.row_dual,
         reduced_cost=solved.reduced_cost,
+        cone_duals=solved.cone_duals,
         duals_with_integers_fixed=True,
     )
 

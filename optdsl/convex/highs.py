@@ -36,6 +36,8 @@ def solve_highs(
     `stop` is asked about 20 times a second, `progress` told as often, both in the caller's thread. Ctrl-C
     in the main thread ends the run with the best point so far. Raises OptionError for wrong options.
     """
+    if program.cones:
+        raise ValueError("HiGHS takes no cones")
     session = HighsSession(program, tolerance=tolerance, options=options)
     return session.solve(time_limit=time_limit, progress=progress, stop=stop)
 

@@ -27,6 +27,10 @@ _SIMPLEX_LINE = re.compile(
 )
 _SIX_NUMBERS = rf"\s+({_NUMBER})" * 6
 _IPM_LINE = re.compile(rf"^\s*(\d+)\*?{_SIX_NUMBERS}s?\s*$")
+_NODE_LINE = re.compile(
+    rf"^\s*[A-Za-z]?\s*(\d+\.?\d*[kmg]?)\s+\S+\s+\S+\s+\S+%\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER}|Large)%?"
+    rf"(?:\s+\S+){{4}}\s+({_NUMBER})s\s*$"
+)
 _QP_LINE = re.compile(rf"^\s*(\d+)\s+({_NUMBER})\s+\d+\s+({_NUMBER})s?\s*$")
 
 Highs: TypeAlias = Any
@@ -159,6 +163,32 @@ def _iteration(line: str) -> tuple[float, float, float, float, float] | None:
         count, objective, seconds = found.groups()
         return float(count), float(objective), nan, nan, float(seconds)
     return None
+
+
+def trace_of_log(log: str, mixed_integer: bool, constant: float) -> Trace:
+    """The iterations that HiGHS wrote into a log; `constant` is what its objective lacks."""
+    lines = log.splitlines()
+    if mixed_integer:
+        nodes = [row for line in lines if (row := _node(line)) is not None]
+        table = np.array(nodes, dtype=float).reshape(-1, len(MIP_COLUMNS))
+        table[:, 1:3] += constant
+        return Trace(MIP_COLUMNS, table)
+    rows = [row for line in lines if (row := _iteration(line)) is not None]
+    table = np.array(rows, dtype=float).reshape(-1, len(SIMPLEX_COLUMNS))
+    table[:, 1] += constant
+    return Trace(SIMPLEX_COLUMNS, table)
+
+
+def _node(line: str) -> tuple[float, float, float, float, float] | None:
+    """Nodes, best objective, bound, relative gap and seconds, as read from a line of branch and bound."""
+    found = _NODE_LINE.match(line)
+    if not found:
+        return None
+    nodes, bound, objective, gap, seconds = found.groups()
+    factor = {"k": 1e3, "m": 1e6, "g": 1e9}.get(nodes[-1])
+    count = float(nodes[:-1]) * factor if factor else float(nodes)
+    part = float("nan") if gap == "Large" else _or_nan(float(gap)) / 100.0
+    return count, _or_nan(float(objective)), _or_nan(float(bound)), part, float(seconds)
 
 
 def _complaints(log: list[str]) -> tuple[str, ...]:

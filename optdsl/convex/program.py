@@ -5,6 +5,7 @@ A `Program` is
     minimize    ½ x'Px + Σ_k w_k (F_k x + g_k)² + c'x + c0
     subject to  row_lower <= A x <= row_upper
                 lower <= x <= upper,   x_j integer for j in `integer`
+                the parts of each of `cones`, affine in x, in the cone
 
 `optdsl.convex.lower` builds it from a model; every solver file here turns it into a `RawAnswer`.
 """
@@ -50,10 +51,17 @@ class Cone:
     exponent: np.ndarray | None = None
     size: int = 0
 
+    @property
+    def lanes(self) -> int:
+        """L."""
+        if self.kind is ConeKind.SEMIDEFINITE:
+            return len(self.parts[0].offset) // max(1, self.size * self.size)
+        return len(self.parts[0].offset)
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Arrays of one linear or convex quadratic problem with n variables and m rows; always minimized.
+    """Arrays of one linear, convex quadratic or conic problem with n variables and m rows; always minimized.
 
     cost (n,), matrix (m, n) CSR without duplicate entries, row_lower and row_upper (m,), lower and upper (n,),
     integer (n,) bool; infinities are NumPy's. `hessian` is P (n, n), symmetric positive semidefinite, both
@@ -80,6 +88,12 @@ class Program:
     @property
     def mixed_integer(self) -> bool:
         return bool(self.integer.any())
+
+    def cone_lane(self, index: int) -> tuple[int, int]:
+        """Which cone, and which of its lanes, the `index`-th of all lanes is: they are counted cone after cone."""
+        ends = np.cumsum([cone.lanes for cone in self.cones])
+        number = int(np.searchsorted(ends, index, side="right"))
+        return number, index - (int(ends[number - 1]) if number else 0)
 
 
 class RawStatus(enum.Enum):
@@ -131,6 +145,8 @@ class RawAnswer:
     cone_duals: tuple[tuple[np.ndarray, ...], ...] = ()
     """For each cone the multipliers of its parts (one array each), in the dual cone: the Lagrangian is the objective
     minus their products with the parts. Empty where the solver gives none."""
+    farkas_cones: tuple[tuple[np.ndarray, ...], ...] = ()
+    """The cones' share in the proof of infeasibility whose rows' share is `farkas`; shaped as `cone_duals`."""
 
 
 class ConflictPart(enum.Enum):
@@ -141,11 +157,15 @@ class ConflictPart(enum.Enum):
     LOWER = "lower"
     UPPER = "upper"
     INTEGRALITY = "integrality"
+    CONE = "cone"
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Rows, bounds and integrality that cannot hold together: pairs (part, index of the row or variable)."""
+    """Rows, bounds, integrality and cones that cannot hold together: pairs (part, index of the row or variable).
+
+    A CONE's index counts the lanes of all cones; `Program.cone_lane` says which lane of which cone it is.
+    """
 
     members: tuple[tuple[ConflictPart, int], ...]
     irreducible: bool

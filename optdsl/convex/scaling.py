@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from optdsl.convex.program import Program, RawAnswer, Squares
+from optdsl.convex.program import AffineRows, Cone, Program, RawAnswer, Squares
 
 SMALLEST_ENTRY = 1e-12
 """Entries up to this size are removed by HiGHS whatever its options say."""
@@ -33,8 +33,9 @@ def extreme_entries(matrix: sp.csr_array) -> int:
 def scale_program(program: Program) -> tuple[Program, WayBack]:
     """The same program in scaled rows and columns (x = column scale * x'), and the way back for its answers.
 
-    Integer columns keep their scale. Geometric scaling (Fourer 1982): each row and column is divided by the
-    square root of its smallest times its largest entry, in a few alternating passes.
+    Integer columns keep their scale, and the rows of cones theirs: the multipliers of cones stay as they are.
+    Geometric scaling (Fourer 1982): each row and column is divided by the square root of its smallest times its
+    largest entry, in a few alternating passes.
     """
     row_scale, column_scale = geometric_scales(program.matrix, fixed=program.integer)
     scaled = replace(
@@ -48,6 +49,7 @@ def scale_program(program: Program) -> tuple[Program, WayBack]:
         hessian=_scaled_hessian(program.hessian, column_scale),
         squares=_scaled_squares(program.squares, column_scale),
         start=None if program.start is None else program.start / column_scale,
+        cones=tuple(_scaled_cone(cone, column_scale) for cone in program.cones),
     )
 
     def way_back(answer: RawAnswer) -> RawAnswer:
@@ -104,6 +106,13 @@ def _scaled_squares(squares: Squares | None, scale: np.ndarray) -> Squares | Non
     if squares is None:
         return None
     return replace(squares, matrix=scaled_matrix(squares.matrix, np.ones(squares.matrix.shape[0]), scale))
+
+
+def _scaled_cone(cone: Cone, scale: np.ndarray) -> Cone:
+    parts = (
+        AffineRows(scaled_matrix(part.matrix, np.ones(len(part.offset)), scale), part.offset) for part in cone.parts
+    )
+    return replace(cone, parts=tuple(parts))
 
 
 def _times(values: np.ndarray | None, factor: np.ndarray) -> np.ndarray | None:

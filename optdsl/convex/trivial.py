@@ -1,4 +1,4 @@
-"""What can be decided without a solver: crossed bounds, rows without variables, NaN."""
+"""What can be decided without a solver: crossed bounds, rows and cones without variables, NaN."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optdsl.convex.program import ConflictPart, Program
+from optdsl.convex.cone_sets import constant_lanes, distance, lane_sizes, take_lanes, values_at
+from optdsl.convex.program import ConflictPart, Program, RawAnswer
 
 BOUND_SLACK = 1e-9
 """Sides that cross by no more than this, relative to max(1, |side|), count as equal: mere rounding."""
@@ -39,6 +40,11 @@ def unusable_numbers(program: Program) -> str | None:
             ("square", program.squares.offset, np.isfinite),
         ]
         pairs.append(("weight", program.squares.weights, np.isfinite))
+    for cone in program.cones:
+        for part in cone.parts:
+            pairs += [("cone", part.matrix.data, np.isfinite), ("cone", part.offset, np.isfinite)]
+        if cone.exponent is not None and not ((np.asarray(cone.exponent) > 0) & (np.asarray(cone.exponent) < 1)).all():
+            return "an exponent of a power cone is not between 0 and 1"
     for name, values, fine in pairs:
         if not fine(values).all():
             return f"a {name} coefficient of the problem is not a finite number"
@@ -56,12 +62,12 @@ def crossed(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
 
 
 def trivial_conflict(program: Program) -> Trivial | None:
-    """Crossed bounds or row sides, integers without room, an impossible row, a row against the bounds."""
+    """What `crossed_sides` finds, an impossible row, a row against the bounds."""
     return crossed_sides(program) or _row_against_bounds(program)
 
 
 def crossed_sides(program: Program) -> Trivial | None:
-    """Crossed bounds, crossed row sides, integers without room between their bounds; quick at any size."""
+    """Crossed bounds or row sides, integers without room, impossible cones without variables; quick at any size."""
     for lower, upper, parts in (
         (program.lower, program.upper, (ConflictPart.LOWER, ConflictPart.UPPER)),
         (program.row_lower, program.row_upper, (ConflictPart.ROW_LOWER, ConflictPart.ROW_UPPER)),
@@ -69,7 +75,38 @@ def crossed_sides(program: Program) -> Trivial | None:
         where = np.flatnonzero(crossed(lower, upper))
         if where.size:
             return _crossed_pair(int(where[0]), lower, upper, parts)
-    return _integer_without_room(program) if program.mixed_integer else None
+    room = _integer_without_room(program) if program.mixed_integer else None
+    return room or _impossible_lane(program)
+
+
+def without_constant_lanes(program: Program) -> tuple[Program, Callable[[RawAnswer], RawAnswer]]:
+    """The program without the cones' lanes that hold no variable, and the way back; `crossed_sides` was asked before.
+
+    Their multipliers are 0. A solver may stall on them: a constant on the edge of its cone leaves no interior.
+    """
+    kept = [np.flatnonzero(~constant_lanes(cone)) for cone in program.cones]
+    if all(len(lanes) == cone.lanes for lanes, cone in zip(kept, program.cones, strict=True)):
+        return program, lambda answer: answer
+    cones = program.cones
+    smaller = replace(program, cones=tuple(take_lanes(cone, at) for cone, at in zip(cones, kept, strict=True)))
+
+    def spread(duals: tuple[tuple[np.ndarray, ...], ...]) -> tuple[tuple[np.ndarray, ...], ...]:
+        if not duals:
+            return duals
+        whole = []
+        for cone, at, parts in zip(cones, kept, duals, strict=True):
+            filled = []
+            for part, dual in zip(cone.parts, parts, strict=True):
+                values = np.zeros((cone.lanes, len(part.offset) // max(1, cone.lanes)))
+                values[at] = dual.reshape(len(at), values.shape[1])
+                filled.append(values.reshape(-1))
+            whole.append(tuple(filled))
+        return tuple(whole)
+
+    def way_back(answer: RawAnswer) -> RawAnswer:
+        return replace(answer, cone_duals=spread(answer.cone_duals), farkas_cones=spread(answer.farkas_cones))
+
+    return smaller, way_back
 
 
 def uncross(program: Program) -> Program:
@@ -113,6 +150,22 @@ def _crossed_pair(
     if upper[where] == -np.inf:
         return Trivial(((parts[1], where),), "an upper side is minus infinite")
     return Trivial(((parts[0], where), (parts[1], where)), "a lower side lies above the upper side")
+
+
+def _impossible_lane(program: Program) -> Trivial | None:
+    """A cone's lane without variables that lies outside of the cone."""
+    first = 0
+    for cone in program.cones:
+        at = np.flatnonzero(constant_lanes(cone))
+        if at.size:
+            alone = take_lanes(cone, at)
+            values = values_at(alone, np.zeros(len(program.cost)))
+            outside = distance(alone, values) > 10 * BOUND_SLACK * np.maximum(1.0, lane_sizes(alone, values))
+            if outside.any():
+                lane = int(at[np.flatnonzero(outside)[0]])
+                return Trivial(((ConflictPart.CONE, first + lane),), "a cone without variables asks for the impossible")
+        first += cone.lanes
+    return None
 
 
 def _integer_without_room(program: Program) -> Trivial | None:

@@ -192,8 +192,8 @@ def test_an_inaccurate_end_calls_a_second_solver(monkeypatch: pytest.MonkeyPatch
 
     genuine = cones.run_solver
 
-    def sloppy(problem: object, settings: cones.ConeSettings, *rest: object) -> object:
-        run = genuine(problem, settings, *rest)
+    def sloppy(program: Program, settings: cones.ConeSettings, *rest: object) -> object:
+        run = genuine(program, settings, *rest)
         return replace(run, status=RawStatus.INACCURATE) if settings.solver == "CLARABEL" else run
 
     monkeypatch.setattr(cones, "run_solver", sloppy)
