@@ -134,16 +134,28 @@ class Levels:
         above = sympy.Mul(*(f for f in factors if f not in below))
         denominator = sympy.Mul(*(_below(f) for f in below))
         fact = self.facts.find(denominator, frame)
-        if bool((fact.lo >= 0).all()) or self.known.get(denominator, -np.inf) >= 0:
+        if bool((fact.lo >= 0).all()) or self._floor(denominator) >= 0:
             return Ratio(above, denominator)
         if bool((fact.hi <= 0).all()):
             return Ratio(-above, -denominator)
         return None
 
+    def _floor(self, node: sympy.Expr) -> float:
+        """The lower bound that a constraint gives to an expression, up to a constant; -inf where none does."""
+        if node in self.known:
+            return self.known[node]
+        if not isinstance(node, sympy.Add):
+            return -np.inf
+        data = sympy.Add(*(a for a in node.args if not has_variables(a)))
+        known = self.known.get(node - data, -np.inf)
+        return known + float(self.lanes.full(data, Frame()).reshape(-1)[0]) if known > -np.inf else known
+
     def _ratio(
         self, node: sympy.Expr, ratio: Ratio, level: sympy.Expr, sign: float, over: Over, frame: Frame
     ) -> list[LevelRows]:
         """N / D <= t as N - t D <= 0: convex where N is, and t D is concave."""
+        if not has_variables(ratio.numerator) and not bool(self.facts.find(ratio.denominator, frame).affine.all()):
+            return self._reciprocal(node, ratio, level, sign, over, frame)
         top = self.facts.find(ratio.numerator, frame)
         bottom = self.facts.find(ratio.denominator, frame)
         if not bool((top.convex if sign > 0 else top.concave).all()):
@@ -155,7 +167,7 @@ class Levels:
             return rows
         value = np.broadcast_to(np.asarray(self.lanes.numbers(level, frame), dtype=float), frame.shape)
         # the sign of the level for which t D curves the right way; for the other sign the numerator's sign decides
-        nonnegative = bool((top.lo >= 0).all()) or self.known.get(ratio.numerator, -np.inf) >= 0
+        nonnegative = bool((top.lo >= 0).all()) or self._floor(ratio.numerator) >= 0
         if bool((bottom.concave if sign > 0 else bottom.convex).all()) and nonnegative:
             wanted, otherwise = value >= 0, sympy.Integer(1 if sign > 0 else -1)
         elif bool((bottom.convex if sign > 0 else bottom.concave).all()) and bool((top.hi <= 0).all()):
@@ -167,6 +179,17 @@ class Levels:
         if wanted.any():
             raise NoLevels(node, "the sides of this ratio have both signs")
         return [LevelRows(over, otherwise)]
+
+    def _reciprocal(
+        self, node: sympy.Expr, ratio: Ratio, level: sympy.Expr, sign: float, over: Over, frame: Frame
+    ) -> list[LevelRows]:
+        """c / D <= t, D > 0, as D >= c / t where c and t have one sign; the other signs decide themselves."""
+        constant, at = self._number(ratio.numerator, frame, node), self._number(level, frame, node)
+        if constant == 0 or (constant > 0) != (at > 0):
+            holds = sign * at >= 0 if constant == 0 else sign * constant < 0
+            return [] if holds else [LevelRows(over, sympy.Integer(1))]
+        turned = -sign if constant > 0 else sign
+        return self.levels(ratio.denominator, sympy.Float(constant / at), turned, over, frame)
 
     def _concave_factors(self, node: sympy.Expr, frame: Frame) -> list[sympy.Expr] | None:
         """The factors of a product of nonnegative concave functions."""

@@ -8,6 +8,7 @@ import cvxpy
 import numpy as np
 import pytest
 
+from optdsl.convex.choose import choose
 from optdsl.convex.geometric import GeometricAnswer, solve_geometric
 from optdsl.convex.program import RawStatus
 from tests.convex.geometric_models import geometric, model_of, objective_of, optimum, solve_cones, solved
@@ -326,3 +327,11 @@ def assert_proved(answer: GeometricAnswer) -> None:
 
 def test_model_of_keeps_braces() -> None:
     assert model_of("set I = {1, 2}\nvar x[I] >= 0\nminimize x[1] * x[2]").columns == 2
+
+
+def test_by_the_solver_of_the_route() -> None:
+    """The program as the convex route solves it, with multipliers as sharp."""
+    text = BOX.replace("maximize volume: h * w * d", "minimize 1 / (h * w) + d + 1 / d + h / w")
+    answer = solve_geometric(geometric(text), lambda program: choose(program).solve(program))
+    assert objective_of(answer) == pytest.approx(optimum(text), rel=1e-8)
+    assert_proved(answer)
