@@ -254,7 +254,8 @@ class Naive:
         """Lower and upper bound of every entry of a variable."""
         declaration, found = self.declared[name], {}
         for env, key in self.iterate(declaration.domain, {}):
-            low, high = -math.inf, math.inf
+            binary = any(isinstance(a, tree.Flag) and a.name == "binary" for a in declaration.attributes)
+            low, high = (0, 1) if binary else (-math.inf, math.inf)
             for attribute in declaration.attributes:
                 if isinstance(attribute, tree.Interval):
                     low, high = max(low, self.value(attribute.low, env)), min(high, self.value(attribute.high, env))
@@ -582,9 +583,7 @@ def names_in(node: Any) -> list[str]:
 
 def is_new(slot: Any, env: Env) -> bool:
     """Whether a slot of an iterator brings an index of its own: a name that is not bound around it, or no name at all."""
-    return not isinstance(slot, tree.Number | tree.String | tree.Binary | tree.Call) and not (
-        isinstance(slot, tree.Name) and slot.name in env
-    )
+    return slot.name not in env if isinstance(slot, tree.Name) else isinstance(slot, int | str)
 
 
 def whole(value: Any) -> int:

@@ -69,6 +69,7 @@ class Writer:
     variables: list[Entity] = field(default_factory=list)
     arities: dict[str, int] = field(default_factory=dict)
     count: int = 0
+    integers: bool = False
     wild: int = 2  # percent of look-ups that are not checked
 
     # ------------------------------------------------------------------------------------------------------------ sets
@@ -190,7 +191,10 @@ class Writer:
         if axes == ("N", "N") and d.chance(40):
             extra = " symmetric"
         if bounds:
-            extra = extra.partition(">=")[0] + d.pick([" >= 0, <= 4", " in [-2, 3]", " >= -1, <= 5"])
+            extra = extra.partition(">=")[0] + d.pick([" >= 0, <= 4", " in [-2, 3]", " >= -1, <= 5", " binary"])
+            extra += " integer" if "binary" not in extra and self.integers and d.chance(50) else ""
+            extra = extra if self.integers else extra.replace("binary", ">= 0, <= 1")
+            extra = extra.replace("symmetric", "symmetric,").replace(" integer", ", integer")
         self.lines.append(f"var {name}{text}{extra}")
         self.variables.append(Entity(name, axes))
 
@@ -600,7 +604,7 @@ class Writer:
             text += f" + {self.quadratic(())}"
         if kind == "bent":
             text += f" + {self.bent((), 2)}"
-        if kind in ("linear", "bounded"):
+        if kind in ("linear", "bounded", "integer"):
             sense = d.pick(["minimize", "maximize"])
         else:
             sense = "minimize"
@@ -635,13 +639,14 @@ class Writer:
 
     def model(self, kind: str) -> str:
         d = self.dice
+        self.integers = kind == "integer"
         self.sets()
         for _ in range(d.number(1, 4)):
             self.parameter()
         for _ in range(d.number(0, 2)):
             self.label_parameter()
         for _ in range(d.number(1, 3)):
-            self.variable(bounds=kind in ("bounded", "bent"))
+            self.variable(bounds=kind in ("bounded", "integer", "bent"))
         self.lets()
         self.objective(kind)
         self.lines.append("subject to")
@@ -651,5 +656,9 @@ class Writer:
 
 @st.composite
 def texts(draw: Callable[..., Any], kind: str = "linear") -> str:
-    """A model's text. `kind`: linear, quadratic or bent (in the objective), or bounded (linear, all variables bounded)."""
+    """A model's text.
+
+    `kind`: linear; quadratic (in the objective); with all variables bounded: bounded (linear), integer (the same with
+    integers), bent (piecewise linear).
+    """
     return Writer(Dice(draw)).model(kind)
