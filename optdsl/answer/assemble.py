@@ -47,6 +47,7 @@ def verdict_of(analysis: Analysis, route: Route | None, *refusals: Diagnostic) -
         size=Size(**analysis.size),
         statements=tuple(_statement(fact) for fact in analysis.statements),
         route=route,
+        witness=None if analysis.witness is None else analysis.witness.to_json(),
         refusal=tuple(_remark(diagnostic) for diagnostic in (*analysis.refusal, *refusals)),
         warnings=analysis.model.warnings,
     )

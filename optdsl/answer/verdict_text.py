@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from optdsl.answer.layout import Page, beside, fact_lines, left, right, shortened, wrapped
 from optdsl.answer.solution import Route
 from optdsl.answer.verdict import StatementVerdict, Verdict
@@ -33,9 +36,37 @@ def verdict_text(verdict: Verdict, page: Page | None = None) -> str:
     if verdict.statements:
         blocks.append(_statements(verdict.statements, page))
     blocks.extend([message] for message in verdict.refusal)
+    if verdict.witness is not None:
+        blocks.append([line for text in _witness(verdict.witness) for line in wrapped(text, page.width, 2)])
     if verdict.warnings:
         blocks.append([line for text in verdict.warnings for line in wrapped(f"note: {text}", page.width, 6)])
     return "\n\n".join("\n".join(block) for block in blocks)
+
+
+MOST_VALUES = 8
+
+
+def _witness(witness: Mapping[str, Any]) -> list[str]:
+    """The witness in words, for a reader with a calculator."""
+    index = f" at [{', '.join(map(str, witness['index']))}]" if witness["index"] else ""
+    first, second, between = witness["values"]
+    points = [_point(point) for point in witness["points"]]
+    weight = witness["weight"]
+    where = "halfway between" if weight == 0.5 else f"at {weight:g} times the first and {1 - weight:g} times the second"
+    value = "it is undefined" if between is None else f"it is {between:.6g}"
+    chord = "" if between is None else f", and the straight line between gives {weight * first + (1 - weight) * second:.6g}"
+    return [
+        f"`{witness['statement']}`{index} is not curved as its role needs: at {points[0]} it is {first:.6g}, "
+        f"at {points[1]} it is {second:.6g}; {where} {value}{chord}."
+    ]
+
+
+def _point(point: Mapping[str, Any]) -> str:
+    parts = []
+    for name, values in point.items():
+        shown = ", ".join(f"{v:.6g}" for v in values[:MOST_VALUES]) + (", ..." if len(values) > MOST_VALUES else "")
+        parts.append(f"{name} = {shown}" if len(values) == 1 else f"{name} = [{shown}]")
+    return ", ".join(parts)
 
 
 def class_text(type_name: str) -> str:
@@ -84,6 +115,8 @@ def _statements(statements: tuple[StatementVerdict, ...], page: Page) -> list[st
         left(["role", *(item.role for item in shown)]),
         left(["curvature", *(item.curvature + ("" if item.ok else "  <-") for item in shown)]),
     ]
+    if any(item.sign not in (None, "unknown") for item in shown):
+        columns.append(left(["sign", *(item.sign if item.sign != "unknown" else "" for item in shown)]))  # type: ignore[misc]
     if any(item.smoothness for item in shown):
         columns.append(left(["smoothness", *(item.smoothness or "" for item in shown)]))
     lines = beside(columns)

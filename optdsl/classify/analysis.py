@@ -16,6 +16,7 @@ import sympy
 from optdsl.classify.cones import CollectedCone
 from optdsl.classify.proof import Step
 from optdsl.classify.quadratic import Quadratic
+from optdsl.classify.witness import Witness
 from optdsl.errors import Diagnostic
 from optdsl.model.model import Model
 
@@ -101,6 +102,7 @@ class Analysis:
     objective: ObjectiveArrays | None = None
     cones: tuple[CollectedCone, ...] = ()
     matrix_cones: tuple[MatrixCone, ...] = ()
+    witness: Witness | None = None
     direction: np.ndarray | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from optdsl.classify.proof import Step, steps_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
 from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
+from optdsl.classify.witness import Domain, Statement, Witness, find_witness
 from optdsl.data.members import Label, label_text
 from optdsl.errors import Diagnostic, ModelError, Span
 from optdsl.model.faults import in_words, place_of
@@ -390,8 +392,16 @@ class _Analyst:
         smoothness = min((f.smoothness for f in self.statements), key=ROUGHNESS.index, default="smooth")
         kind, convexity = type_of(self.model, self.statements, self.auxiliary.cones, smoothness)
         if refusal:
+            witness = self._witness(direction)
             return Analysis(
-                self.model, kind, convexity, smoothness, tuple(self.statements), tuple(refusal), direction=direction
+                self.model,
+                kind,
+                "nonconvex" if witness is not None else convexity,
+                smoothness,
+                self._with_witness(witness),
+                tuple(refusal),
+                witness=witness,
+                direction=direction,
             )
         lower, upper = self.auxiliary.bounds()
         return Analysis(
@@ -410,9 +420,45 @@ class _Analyst:
             tuple(self.matrix_cones),
         )
 
-    def _mark_objective_nonconvex(self, blame: Diagnostic) -> None:
-        from dataclasses import replace
+    def _witness(self, direction: np.ndarray | None) -> Witness | None:
+        """Two points that show that a statement which was not proved convex is not."""
+        broken = {fact.name for fact in self.statements if not fact.ok}
+        domain = self._affine_domain()
+        found: list[tuple[Statement, list[np.ndarray]]] = []
+        objective = self.model.objective
+        if objective is not None and objective.name in broken:
+            along = [] if direction is None else [direction[: self.model.columns]]
+            found.append((Statement.of_objective(objective), along))
+        for constraint in self.model.constraints:
+            if constraint.name in broken:
+                found.extend((Statement.of_relation(constraint, r), []) for r in constraint.relations)
+        for statement, along in found:
+            witness = find_witness(self.model, statement, domain, directions=along)
+            if witness is not None:
+                return witness
+        return None
 
+    def _affine_domain(self) -> Domain:
+        """D as far as bounds and the affine constraints give it."""
+        n = self.model.columns
+        affine = [(s.matrix(n), low, high) for _, s, low, high, new in self.pending if not s.bent and new is None]
+        if not affine:
+            return Domain.of(self.model)
+        matrix = sp.csr_array(sp.vstack([m for m, _, _ in affine], format="csr"))
+        return Domain.of(
+            self.model, matrix, np.concatenate([low for _, low, _ in affine]), np.concatenate([u for _, _, u in affine])
+        )
+
+    def _with_witness(self, witness: Witness | None) -> tuple[StatementFact, ...]:
+        """The statements; that of the witness is not convex, whatever the composition rule could not tell."""
+        return tuple(
+            replace(f, curvature="nonconvex")
+            if witness is not None and f.name == witness.statement and f.curvature == "unknown"
+            else f
+            for f in self.statements
+        )
+
+    def _mark_objective_nonconvex(self, blame: Diagnostic) -> None:
         self.statements = [
             replace(f, ok=False, blame=blame, curvature="unknown") if f.role == "objective" else f
             for f in self.statements

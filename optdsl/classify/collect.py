@@ -216,7 +216,7 @@ class Collector:
             return
         rule = _RULES.get(type(expression))
         if rule is None:
-            raise NotCollected(expression, f"{_article(expression)} is neither linear nor convex quadratic")
+            raise NotCollected(expression, f"{_article(expression)} has no convex form")
         rule(self, expression, frame, multiplier, sink)
 
     def _entry(self, node: nodes.VariableEntry, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
@@ -273,7 +273,7 @@ class Collector:
 
     def _array_call(self, node: nodes.ArrayCall, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
         if self.facts is None:
-            raise NotCollected(node, f"`{node.name}` of variables is neither linear nor quadratic")
+            raise NotCollected(node, f"`{node.name}` of variables has no convex form")
         collect_matrix_function(self, node, frame, multiplier, sink)
 
     # ------------------------------------------------------------------------------------------------------ reductions
@@ -287,7 +287,7 @@ class Collector:
             collect_groups(self, node, frame, multiplier, sink)
             return
         if form is None:
-            raise NotCollected(node, f"`{node.name}` is neither linear nor convex quadratic", _cone_hint(node.name))
+            raise NotCollected(node, f"`{node.name}` of variables has no convex form")
         extension = self.lanes.extend(frame, node.over, node.body if form == "sum" else None)
         child = extension.child
         lifted = extension.lift(_spread(multiplier, frame))
@@ -368,7 +368,7 @@ class Collector:
             collect_function(self, node, frame, multiplier, sink)
             return
         if row.pieces is None:
-            raise NotCollected(node, f"`{node.name}` of variables is neither linear nor convex quadratic", _cone_hint(node.name))
+            raise NotCollected(node, f"`{node.name}` of variables has no convex form")
         data = [self.lanes.numbers(a, frame) for k, a in enumerate(node.slots) if row.is_data(k)]
         moving = [a for k, a in enumerate(node.slots) if not row.is_data(k)]
         pieces = row.pieces(len(moving), *data)
@@ -503,7 +503,7 @@ class Collector:
     ) -> None:
         for factor in (left, right):
             if isinstance(factor, sympy.Pow):
-                raise NotCollected(node, "a product with a power of variables is neither linear nor convex quadratic")
+                raise NotCollected(node, "a product with a power of variables is not convex")
         left_rows, left_constant = self.rows(left, frame)
         right_rows, right_constant = self.rows(right, frame)
         weight = np.broadcast_to(multiplier, frame.shape).reshape(-1)
@@ -577,9 +577,3 @@ def _article(node: sympy.Basic) -> str:
     if isinstance(node, nodes.ArrayCall):
         return f"`{node.name}` of variables"
     return "this part"
-
-
-def _cone_hint(name: str) -> str | None:
-    if name in ("norm2", "norm", "sqrt", "hypot"):
-        return "norms need cones, which this version does not solve; its square is a quadratic: `sumsq(...)`"
-    return None

@@ -175,6 +175,10 @@ def require_side(
     value = float(np.broadcast_to(turned, frame.shape)[lane]) if frame.shape else float(np.reshape(turned, -1)[0])
     name = "this power" if isinstance(node, sympy.Pow) else f"`{node.name}`"  # type: ignore[attr-defined]
     place = {CONVEX: "minimized or bounded above", CONCAVE: "maximized or bounded below", AFFINE: "in an equality"}
+    spread = np.broadcast_to(np.asarray(multiplier, dtype=float), frame.shape or np.shape(multiplier))
+    factor = float(spread[lane]) if frame.shape else float(np.reshape(spread, -1)[0])
+    if factor < 0:
+        name += " times a negative number"
     if np.isnan(value):
         reason = f"{name} is not known to be convex or concave here"
     else:
