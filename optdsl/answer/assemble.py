@@ -117,8 +117,8 @@ def solution_of(
     judged = judge(model, lowered.analysis, lowered, raw, restored, options)
     infeasible, unbounded = judged.status is Status.INFEASIBLE, judged.status is Status.UNBOUNDED
     point = None if infeasible or unbounded else restored.x
-    variables = {} if point is None else _variables(model, point, restored.reduced_cost)
-    constraints = {} if point is None else _constraints(model, judged.slacks, restored.duals)
+    variables = {} if point is None else variable_answers(model, point, restored.reduced_cost)
+    constraints = {} if point is None else constraint_answers(model, judged.slacks, restored.duals)
     objective = model.objective
     return Solution(
         model=model.name,
@@ -143,12 +143,13 @@ def solution_of(
     )
 
 
-def _variables(model: Model, point: np.ndarray, reduced_cost: np.ndarray | None) -> dict[str, VariableAnswer]:
+def variable_answers(model: Model, point: np.ndarray, reduced_cost: np.ndarray | None) -> dict[str, VariableAnswer]:
+    """Each variable's values and reduced costs out of all columns' (n,)."""
     costs = {} if reduced_cost is None else variable_arrays(model, reduced_cost)
     return {name: VariableAnswer(value, costs.get(name)) for name, value in variable_arrays(model, point).items()}
 
 
-def _constraints(
+def constraint_answers(
     model: Model, slacks: tuple[np.ndarray, ...], duals: tuple[np.ndarray, ...] | None
 ) -> dict[str, ConstraintAnswer]:
     answers = {}

@@ -59,6 +59,12 @@ def judge(
     options: Mapping[str, object] | None = None,
 ) -> Judgement:
     """The earned status of a raw answer. `options` are the method's: `tol` and `gap` set what is asked for."""
+    early = _without_point(raw, restored)
+    return early if early is not None else _Judge(model, analysis, lowered, raw, restored, dict(options or {})).judge()
+
+
+def _without_point(raw: RawAnswer, restored: Restored) -> Judgement | None:
+    """The judgement where there is no point to check."""
     if raw.status is RawStatus.INFEASIBLE:
         return Judgement(Status.INFEASIBLE, Guarantee.GLOBAL, Checks(second_order=SecondOrder.NOT_NEEDED))
     if raw.status is RawStatus.UNBOUNDED:
@@ -66,7 +72,30 @@ def judge(
     if restored.x is None:
         status = _ENDED.get(raw.status, Status.NUMERICAL_ERROR)
         return Judgement(status, Guarantee.NONE, Checks(), bound=_finite(restored.bound))
-    return _Judge(model, analysis, lowered, raw, restored, dict(options or {})).judge()
+    return None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TransformedAnswer:
+    """An answer found through another program: the solver's words, and the point and multipliers in the model's terms.
+
+    residual: scaled norm of the Lagrangian's gradient, where the transformation knows it. scales: for each constraint,
+    max(1, |right-hand side|, largest |derivative x value|) by instance; None: by its sides alone.
+    """
+
+    raw: RawAnswer
+    restored: Restored
+    residual: float | None
+    scales: tuple[np.ndarray, ...] | None
+
+
+def judge_transformed(
+    model: Model, analysis: Analysis, answer: TransformedAnswer, options: Mapping[str, object] | None = None
+) -> Judgement:
+    """The earned status of an answer that was found through another program; as `judge`."""
+    raw, restored = answer.raw, answer.restored
+    early = _without_point(raw, restored)
+    return early if early is not None else _TransformedJudge(model, analysis, answer, dict(options or {})).judge()
 
 
 class _Judge:
@@ -282,6 +311,48 @@ class _Judge:
         residual = gradient - program.matrix.T @ self.raw.row_dual - self.raw.reduced_cost
         scale = max(1.0, float(np.abs(gradient).max(initial=0.0)), float(np.abs(self.raw.row_dual).max(initial=0.0)))
         return float(np.abs(residual).max(initial=0.0)) / scale
+
+
+class _TransformedJudge(_Judge):
+    """Checks of an answer whose program is in other variables: everything in the model's own terms."""
+
+    def __init__(
+        self, model: Model, analysis: Analysis, answer: TransformedAnswer, options: Mapping[str, object]
+    ) -> None:
+        assert answer.restored.x is not None
+        self.model, self.analysis, self.raw, self.restored = model, analysis, answer.raw, answer.restored
+        self.answer = answer
+        self.x = answer.restored.x
+        self.lanes = model.lanes.with_values(self.x)
+        self.tolerance = max(TOLERANCE, _number(options.get("tol"), 0.0))
+        self.gap_tolerance = max(self.tolerance, 1.01 * _number(options.get("gap"), 0.0))
+        self.notes = []
+
+    def _row_scales(self) -> list[np.ndarray]:
+        if self.answer.scales is not None:
+            return list(self.answer.scales)
+        scales = []
+        for constraint in self.model.constraints:
+            lower, upper, value = self._sides(constraint)
+            size = np.maximum(1.0, np.abs(value))
+            for side in (lower, upper):
+                size = np.maximum(size, np.where(np.isfinite(side), np.abs(side), 0.0))
+            scales.append(size.max(axis=0))
+        return scales
+
+    def _arrays_agree(self, objective: float | None) -> bool:
+        return True
+
+    def _bound(self) -> float | None:
+        return None if self.model.objective is None else self.restored.bound
+
+    def _column_bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        variables = list(self.model.variables.values())
+        lower = np.concatenate([v.lower for v in variables])
+        return lower, np.concatenate([v.upper for v in variables]), np.zeros(len(lower), dtype=bool)
+
+    def _gradient_residual(self) -> float | None:
+        return self.answer.residual
 
 
 def _smallest_eigenvalues(matrices: np.ndarray) -> tuple[np.ndarray, float]:

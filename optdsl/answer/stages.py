@@ -13,11 +13,12 @@ from optdsl.answer.assemble import solution_of, verdict_of
 from optdsl.answer.explain import check_stage, program_text
 from optdsl.answer.methods import AUTOMATIC, LATER, check_method, check_options, later_method
 from optdsl.answer.solution import Route, Solution, Times
+from optdsl.answer.transformed import WHY, Special, solve_special, special_form, specialized
 from optdsl.answer.verdict import Verdict
 from optdsl.classify import Analysis, analyze
 from optdsl.convex.choose import Choice, choose, choose_for
 from optdsl.convex.lower import lower
-from optdsl.convex.program import Progress, RawAnswer
+from optdsl.convex.program import Program, Progress, RawAnswer
 from optdsl.convex.warm import WarmSolver
 from optdsl.errors import Diagnostic, NotSolvable, OptionError, Source, Span
 from optdsl.language import parse, tree
@@ -128,6 +129,10 @@ def _solve(
     controls.enter("classifying")
     with clock.lap("classify"):
         analysis = analyze(model)
+        special = special_form(analysis)
+    if special is not None:
+        solution = _solve_special(special, analysis, asked, controls, clock)
+        return replace(solution, time=clock.times())
     _refuse(model, analysis)
     controls.enter("compiling")
     with clock.lap("compile"):
@@ -139,6 +144,20 @@ def _solve(
     controls.enter("checking")
     solution = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
     return replace(solution, time=clock.times())
+
+
+def _solve_special(
+    special: Special, analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock
+) -> Solution:
+    """The answer to a model that is solved through convex programs in other variables."""
+
+    def solve(program: Program) -> RawAnswer:
+        choice = chosen(program, asked)
+        return _run(choice, program, asked, analysis.model, replace(controls, warm=None))
+
+    controls.enter("solving")
+    with clock.lap("solve"):
+        return solve_special(special, analysis, solve, asked.method or "cvxpy", asked.options)
 
 
 def _refuse(model: Model, analysis: Analysis) -> None:
@@ -271,6 +290,10 @@ def _verdict(model: Model, analysis: Analysis) -> Verdict:
     asked = asked_for(model, None, None, later_too=True)
     if asked.method is not None and asked.method in LATER:
         return verdict_of(analysis, None, later_method(asked.method, asked.span, asked.source))
+    special = special_form(analysis)
+    if special is not None:
+        route = Route("cvxpy", "CLARABEL", WHY[special.type])
+        return verdict_of(specialized(analysis, special), route)
     if analysis.refusal:
         return verdict_of(analysis, None)
     with pointing(asked):
