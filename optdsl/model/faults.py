@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ from optdsl.terms import nodes
 from optdsl.terms.lanes import LaneFault
 from optdsl.terms.nodes import Index
 from optdsl.terms.show import show
+
+# an array that is written where it is used, under its generated name
+INLINE = re.compile(r"\w+#\d+(\[[^\]]*\])?")
 
 
 @contextmanager
@@ -69,13 +73,13 @@ class _Case:
     @property
     def text(self) -> str:
         """The faulty part as the user wrote it, or as it is printed."""
-        span = self.marks.spans.get(self.fault.node)
-        if span is not None and span.line == span.end_line:
-            return self.source.text[span.start : span.end]
         return self.shown(self.fault.node)
 
     def shown(self, node: sympy.Basic) -> str:
-        return show(node, self.marks.names)
+        span = self.marks.spans.get(node)
+        if span is not None and span.line == span.end_line:
+            return self.source.text[span.start : span.end]
+        return INLINE.sub("[...]", show(node, self.marks.names))
 
     def lane(self) -> str:
         """` at i = 1, j = "a"` for the indices that the faulty part mentions and the user named."""
@@ -104,7 +108,9 @@ def _outside(case: _Case) -> Diagnostic:
     where = f"`{axis.name}`" if not axis.parts else "the set of its indices"
     hint = f"{where} has {axis.preview()}" if not axis.parts else f"it is declared over {axis.preview()}"
     guess = _meant(axis, member)
-    if guess is not None:
+    if any(isinstance(part, float) for part in member):
+        hint = "an index is text or an integer: round it with `floor(...)` or `div(a, b)`"
+    elif guess is not None:
         hint = f"did you mean {label_text(guess)}?"
     elif case.named_lane():
         hint = f"leave that case out with a condition: `if {_inside(case, axis)}`; {hint}"
