@@ -358,6 +358,33 @@ def test_a_direction_that_is_known() -> None:
     recheck(witness, lambda p: float(p.x @ matrix @ p.x), "convex", anywhere)
 
 
+def test_many_variables_and_one_bad_direction() -> None:
+    """150 variables whose second differences are never all computed."""
+    text = "set I = 1..150\nvar x[i in I]\nminimize f: sumsq(x) - 0.1*sum(x[i]*sin(i) for i in I)^2\n"
+    witness = search(text)
+    assert witness is not None
+    weights = np.sin(np.arange(1, 151))
+    recheck(witness, lambda p: float(p.x @ p.x - 0.1 * (weights @ p.x) ** 2), "convex", anywhere)
+    assert search(text.replace("0.1*", "0.013*"), budget_seconds=0.5) is None
+
+
+@pytest.mark.parametrize("n", [200, 3000])
+def test_many_affine_rows(n: int) -> None:
+    text = f"set I = 1..{n}\nvar x[i in I] in [-2, 2]\nminimize f: sum(x[i]*x[i-1] for i in I if i > 1) - 2*sumsq(x)\n"
+    model = build(parse(text, "test.opt"))
+    rows = sp.diags_array([np.ones(n), -np.ones(n - 1)], offsets=[0, 1], shape=(n - 1, n)).tocsr()
+    for width in (0.0, 0.5):
+        domain = Domain.of(model, rows, np.full(n - 1, -width), np.full(n - 1, width))
+        witness = find_witness(model, statement_of(model), domain, budget_seconds=10)
+        assert witness is not None
+        recheck(
+            witness,
+            lambda p: float(p.x[1:] @ p.x[:-1] - 2 * p.x @ p.x),
+            "convex",
+            lambda p, w=width: np.abs(np.diff(p.x)).max() <= w + 1e-12 and np.abs(p.x).max() <= 2,
+        )
+
+
 def test_the_plain_evaluator_agrees() -> None:
     """Whole texts, values by the tests' own evaluator of the language."""
     text = """

@@ -60,7 +60,7 @@ def test_rows_on_boxes(name: str) -> None:
     assert missed <= 0.34 * asked, (name, missed, asked)
 
 
-# ----------------------------------------------------------------------------------------------------------- compositions
+# -------------------------------------------------------------------------------------------------------- compositions
 
 OUTER = ("exp({})", "-log({})", "({})^2", "abs({})", "max({}, 0)", "-sqrt({})", "inv({})", "-entr({})", "softplus({})",
          "huber({}, 1)", "log({})", "sqrt({})", "({})^3", "pos({})^2", "-log(1 - {})", "norm2([{}, y, 1])",
@@ -149,7 +149,7 @@ def test_affine_expressions_have_none(rows: int) -> None:
     assert find_witness(model, statement, Domain.of(model), budget_seconds=BUDGET) is None
 
 
-# -------------------------------------------------------------------------------------------------------- traps of rounding
+# --------------------------------------------------------------------------------------------------- traps of rounding
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -210,7 +210,8 @@ def test_convex_inside_bounds_only() -> None:
 
 def test_positive_definite_variables() -> None:
     declared = "var X[i in 1..3, j in 1..3] psd\n"
-    for text in ("minimize f: eig_max(X)", "maximize f: eig_min(X)", "maximize f: log_det(X)", "minimize f: norm_nuc(X)",
+    for text in ("minimize f: eig_max(X)", "maximize f: eig_min(X)", "maximize f: log_det(X)",
+                 "minimize f: norm_nuc(X)",
                  "minimize f: trace(X @ X)", "minimize f: norm_spec(X) + norm_fro(X)"):  # fmt: skip
         model = build(parse(declared + text + "\n", "test.opt"))
         assert model.objective is not None

@@ -339,6 +339,8 @@ class Sampler:
             step = low + at * (high - low)
             z = z + (np.where((low <= -FAR) | (high >= FAR), shrunk, 1.0) * step)[:, None] * direction
             visited.append(z)
+            if time.perf_counter() > self.deadline:
+                break
         points = np.zeros((walks * len(visited), self.model.columns))
         points[:, affine.free] = np.concatenate(visited)
         return affine.repaired(points)[:count]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import sympy
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from optdsl.classify.witness.lanes import Values, is_partial, needs
 from optdsl.classify.witness.plain import Pairs, Plain
@@ -27,6 +28,7 @@ WEIGHTS = (0.5, 0.5, 0.5, 0.25, 0.75, 0.1, 0.9)
 ZOOMS = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3)
 NOTED = 1e-9  # relative failure below which floating-point values say nothing
 MOST_DIRECTIONS = 60  # moves whose second differences are all computed
+MOST_PRODUCTS = 400  # moves up to which products with them are
 TOP = 3  # instances that are looked at more closely
 
 
@@ -60,6 +62,10 @@ class _Gaps:
     clarity: np.ndarray
     outside: np.ndarray
     vectors: np.ndarray | None = None
+
+
+class _Late(Exception):
+    """The time is up."""
 
 
 class _Search:
@@ -230,10 +236,11 @@ class _Search:
                 break
             one = values.of_lane(lane)
             moves = self.affine.moves(one.support())
-            if not 0 < len(moves) <= MOST_DIRECTIONS:
+            if not 0 < len(moves) <= MOST_PRODUCTS:
                 continue
-            for point in pool[self.rng.permutation(len(pool))[:6]]:
-                for direction in self._eigenvectors(one, point, moves, lane):
+            few = len(moves) <= MOST_DIRECTIONS
+            for point in pool[self.rng.permutation(len(pool))[: 6 if few else 2]]:
+                for direction in (self._eigenvectors if few else self._lanczos)(one, point, moves, lane):
                     found += self._along(one, np.concatenate([point[None], pool[:8]]), direction)
                 if self.late:
                     break
@@ -253,6 +260,32 @@ class _Search:
                         eigenvalues, vectors = np.linalg.eigh(sign * hessian)
                         if eigenvalues[0] < 0:
                             yield vectors[:, 0] @ scaled
+
+    def _lanczos(self, one: Values, point: np.ndarray, moves: np.ndarray, lane: int) -> Iterator[np.ndarray]:
+        """The same where there are many moves: products with the second differences only (Lanczos, 1950)."""
+        points = np.broadcast_to(point, moves.shape)
+        low, high = self.affine.chord(points, moves)
+        length = 1e-2 * np.minimum(np.minimum(-low, high), 1.0)
+        if not (length > 0).all():
+            return
+        scaled = moves * length[:, None]
+
+        def product(vector: np.ndarray) -> np.ndarray:
+            if self.late:
+                raise _Late
+            move = vector / max(float(np.abs(vector).max()), 1e-300) @ scaled
+            values = [one.at(point + s * move + t * scaled)[:, 0] for s in (1, -1) for t in (1, -1)]
+            second = (values[0] - values[1] - values[2] + values[3]) / 4
+            return np.asarray(np.nan_to_num(second) * float(np.abs(vector).max()))
+
+        start = self.rng.normal(size=len(moves))
+        for needed, which in ((CONVEX, "SA"), (CONCAVE, "LA")):
+            if self.needs[needed][lane]:
+                operator = LinearOperator((len(moves), len(moves)), matvec=product, dtype=float)
+                try:
+                    yield eigsh(operator, k=1, which=which, v0=start, tol=1e-3, maxiter=60)[1][:, 0] @ scaled
+                except (ArpackError, _Late):
+                    return
 
     # ---------------------------------------------------------------------------------------------------- parts of sums
 
