@@ -20,6 +20,9 @@ def is_semidefinite(matrix: sp.csc_array) -> tuple[bool, np.ndarray | None]:
     diagonal = matrix.diagonal()
     if (diagonal < 0).any():
         return False, _unit(len(diagonal), int(np.argmin(diagonal)))
+    if not matrix.data.all():
+        matrix = sp.csc_array(matrix, copy=True)
+        matrix.eliminate_zeros()
     used = np.flatnonzero(np.diff(matrix.indptr) > 0)
     if not len(used):
         return True, None
@@ -51,27 +54,43 @@ def _semidefinite_block(block: sp.csc_array) -> np.ndarray | None:
         return direction
     scale = 1.0 / np.sqrt(diagonal)
     scaled = sp.csc_array(sp.diags_array(scale) @ block @ sp.diags_array(scale))
-    if len(diagonal) <= DENSE_UP_TO:
-        values, vectors = np.linalg.eigh(scaled.toarray())
-        return None if values[0] >= -TOLERANCE else vectors[:, 0] * scale
-    if _factorizes(scaled):
+    found = _dense_direction(scaled) if len(diagonal) <= DENSE_UP_TO else _sparse_direction(scaled)
+    return None if found is None else found * scale
+
+
+def _dense_direction(scaled: sp.csc_array) -> np.ndarray | None:
+    """A direction along which the matrix is negative, None where it is semidefinite."""
+    full = scaled.toarray()
+    try:
+        np.linalg.cholesky(full + TOLERANCE * np.eye(len(full)))
         return None
-    from scipy.sparse.linalg import eigsh
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(full)
+    return None if values[0] >= -TOLERANCE else vectors[:, 0]
 
-    values, vectors = eigsh(scaled, k=1, which="SA", tol=1e-6)
-    return None if values[0] >= -TOLERANCE else vectors[:, 0] * scale
 
+def _sparse_direction(scaled: sp.csc_array) -> np.ndarray | None:
+    """The same for a large matrix, from LDL' of `scaled + TOLERANCE I`.
 
-def _factorizes(scaled: sp.csc_array) -> bool:
-    """Whether `scaled + TOLERANCE I` has an LDL' factorization with D > 0 (Sylvester's law of inertia)."""
+    The matrix is definite when D > 0 (Sylvester's law of inertia); else L'v = e_k with D_k < 0 gives v'LDL'v = D_k.
+    """
     import qdldl
+    from scipy.sparse.linalg import eigsh, spsolve_triangular
 
     n = scaled.shape[0]
     shifted = sp.csc_array(sp.triu(scaled + TOLERANCE * sp.eye_array(n), format="csc"))
     shifted.sort_indices()
     try:
-        solver = qdldl.Solver(sp.csc_matrix(shifted), upper=True)
+        lower, d, order = qdldl.Solver(sp.csc_matrix(shifted), upper=True).factors()
+        if (np.asarray(d) > 0).all():
+            return None
+        unit = sp.csr_array(sp.csr_array(lower.T) + sp.eye_array(n))
+        direction = np.zeros(n)
+        direction[order] = spsolve_triangular(unit, _unit(n, int(np.argmin(d))), lower=False, unit_diagonal=True)
+        direction /= np.abs(direction).max()
+        if direction @ (scaled @ direction) < -TOLERANCE * (direction @ direction):
+            return direction
     except (RuntimeError, ValueError):
-        return False
-    _, d, _ = solver.factors()
-    return bool((np.asarray(d) > 0).all())
+        pass  # a pivot of exactly 0
+    values, vectors = eigsh(scaled, k=1, which="SA", tol=TOLERANCE)
+    return None if values[0] >= -TOLERANCE else vectors[:, 0]
