@@ -20,6 +20,7 @@ PAIRS = 600
 PATIENCE = 5_000_000  # numbers that a search for nice ones may compute in the largest frame
 MOST_ACTIVE = 200  # columns in affine rows up to which nice numbers are sought under them
 FEW = 3  # columns up to which pairs of nice numbers are searched for
+SEVERAL = 24  # columns up to which each is tried at 0
 DIGITS = (0, 1, 2, 3, 4, 6, 9, 12)
 
 
@@ -67,6 +68,8 @@ class Plain:
     def forms(self, pool: np.ndarray) -> Iterator[Candidate]:
         """Forms of the candidate, the plainest of those that fail fairly first."""
         base = self._quiet(self.candidate, pool)
+        if self.sampler.simple and FEW < len(self.support) <= SEVERAL:
+            base = self._sparser(base)
         found = self._rounded(base) + self._nice(base)
         if not found:
             found = self._rounded(self.candidate)
@@ -150,8 +153,8 @@ class Plain:
         """The candidate with plain values of all columns that are equal at both points, where it still is one."""
         if not self.sampler.simple:
             return candidate
-        moving = np.flatnonzero(candidate.first != candidate.second)
-        occurs = np.union1d(moving, self.support)
+        occurs = self.support
+        moving = occurs[candidate.first[occurs] != candidate.second[occurs]]
         affine = self.sampler.affine
         bases = [np.clip(v, affine.lower, affine.upper) for v in (0.0, 1.0)]
         for columns in (moving, occurs) if len(occurs) > len(moving) else (moving,):
@@ -160,6 +163,23 @@ class Plain:
                 found = self._kept(pairs, candidate.weight, candidate.vector)
                 if found and found[0].clarity >= 0.5 * candidate.clarity:
                     return found[0]
+        return candidate
+
+    def _sparser(self, candidate: Candidate) -> Candidate:
+        """The candidate with as many columns as possible at 0 (or the bound next to it), or equal at both points."""
+        affine = self.sampler.affine
+        for column in self.support:
+            plain = float(np.clip(0.0, affine.lower[column], affine.upper[column]))
+            here = (float(candidate.first[column]), float(candidate.second[column]))
+            for ends in ((plain, plain), (here[0], here[0]), (here[1], here[1]), (plain, here[1]), (here[0], plain)):
+                if ends == here:
+                    break
+                first, second = candidate.first.copy(), candidate.second.copy()
+                first[column], second[column] = ends
+                found = self._kept(Pairs(first[None], second[None]), candidate.weight, candidate.vector)
+                if found and found[0].clarity >= min(FAIR, 0.9 * candidate.clarity):
+                    candidate = found[0]
+                    break
         return candidate
 
     def _rounded(self, candidate: Candidate) -> list[Candidate]:
