@@ -119,27 +119,29 @@ def points(case: Case, wanted: int = 40, seed: int = 0) -> list[np.ndarray]:
     return found
 
 
-def assert_equal_on(case: Case, before: sympy.Expr, after: sympy.Expr, frame: Frame, where: list[np.ndarray]) -> None:
+def assert_equal_on(
+    case: Case, before: sympy.Expr, after: sympy.Expr, frame: Frame, where: list[np.ndarray], rounding: float = 1e-12
+) -> None:
     """The same value at all points, up to rounding relative to the larger of 1 and the value."""
     for point in where:
         lanes = case.model.lanes.with_values(point)
         old, new = value(lanes, before, frame), value(lanes, after, frame)
         fine = np.isfinite(old)
-        np.testing.assert_allclose(new[fine], old[fine], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(new[fine], old[fine], rtol=rounding, atol=rounding)
 
 
 def curvature(case: Case, expression: sympy.Expr) -> np.ndarray:
     return np.broadcast_to(case.facts.find(expression, case.frame).curvature, case.frame.shape)
 
 
-def assert_replays(case: Case, steps: Sequence[Any], where: list[np.ndarray]) -> None:
+def assert_replays(case: Case, steps: Sequence[Any], where: list[np.ndarray], rounding: float = 1e-12) -> None:
     """Every step's rule, applied again to what it was applied to, gives the same, and it holds at the points."""
     for step in steps:
         if isinstance(step, RewriteStep):
             (rewriting,) = [r for r in REWRITINGS if r.rule == step.rule]
             assert isinstance(step.expression, rewriting.heads)
             assert rewriting.rewrite(step.expression, step.place) == step.after
-            assert_equal_on(case, step.expression, step.after, step.place.frame, where)
+            assert_equal_on(case, step.expression, step.after, step.place.frame, where, rounding)
         else:
             assert isinstance(step, RelationStep)
             (relation_rewriting,) = [r for r in RELATION_REWRITINGS if r.rule == step.rule]

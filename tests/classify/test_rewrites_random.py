@@ -78,6 +78,7 @@ TREES = st.one_of(
     ),
 )
 RELATIONS = st.builds("{} {} {}".format, TREES, st.sampled_from(("<=", ">=")), _expressions(LEAVES, PATTERNS, 1))
+ROUNDING = 1e-7  # random parts cancel: x - x^2 / (x + y) is small where x is large
 FEW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 MANY = settings(FEW, max_examples=20000)
 
@@ -98,8 +99,8 @@ def try_expression(text: str) -> None:
     if not where:
         return  # not a number anywhere
     after, steps = normal_form(case)
-    assert_equal_on(case, case.body, after, case.frame, where)
-    assert_replays(case, steps, where)
+    assert_equal_on(case, case.body, after, case.frame, where, ROUNDING)
+    assert_replays(case, steps, where, ROUNDING)
     sign = float(curvature(case, after))
     if np.isnan(sign):
         return
@@ -133,7 +134,7 @@ def try_relation(text: str) -> None:
         assert_same_set(case, original, form.relations, where)
         if not form.proved:
             continue
-        assert_replays(case, form.steps, where)
+        assert_replays(case, form.steps, where, ROUNDING)
         good = [p for p in where if holds(case, case.model.lanes.with_values(p), original)]
         for first, second in pairwise(good):
             middle = case.model.lanes.with_values((first + second) / 2)
