@@ -357,9 +357,10 @@ class _Builder:
         values = tuple(axis.value for axis in axes if axis.value is not None)
         if name in self.supplied or name in self.paths:
             value = self.supplied.get(name)
-            rows = supplied_set(name, value, None, self._origin(declaration)) if value is not None else self._set_from_path(
-                declaration, self.paths[name]
-            )
+            if value is not None:
+                rows = supplied_set(name, value, None, self._origin(declaration))
+            else:
+                rows = self._set_from_path(declaration, self.paths[name])
             return Family(name, values, rows)
         if declaration.value is None:
             self.workspace.fault(

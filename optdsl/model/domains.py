@@ -146,12 +146,14 @@ class Domains:
             )
         symbol = self.workspace.lookup(node.name, node.span, context)
         if not isinstance(symbol, SetSymbol):
-            single = isinstance(symbol, EntrySymbol) and symbol.role == "parameter" and not symbol.axes
+            hint = "write a declared set, a range `1..n`, or `{...}`"
+            if isinstance(symbol, EntrySymbol) and symbol.role == "parameter" and not symbol.axes:
+                hint = f"write a set, or a range: `1..{node.name}`"
             self.fault(
                 "not-a-set",
                 node.span,
                 f"`{node.name}` is {kind_of(symbol)}, not a set",
-                f"write a set, or a range: `1..{node.name}`" if single else "write a declared set, a range `1..n`, or `{...}`",
+                hint,
             )
         return symbol
 
@@ -487,7 +489,7 @@ class Domains:
     def rows(
         self, node: tree.Expr, context: Context, outer: nodes.Over, index: tuple[sympy.Expr, ...]
     ) -> SetValue:
-        """The members of a set expression at every lane of `outer`: tuples (index..., member...), distinct, in order."""
+        """The members of a set expression at every lane of `outer`: distinct tuples (index..., member...), in order."""
         if isinstance(node, tree.Binary) and node.op in ("|", "&", "-"):
             left, right = (self.rows(side, context, outer, index) for side in (node.left, node.right))
             return self._combine(node, left, right)
@@ -510,7 +512,7 @@ class Domains:
         return columns if order is None else tuple(column.take(order) for column in columns)
 
     def _iteration_order(self, over: nodes.Over, frame: Frame) -> np.ndarray | None:
-        """The lanes in the order of the iterators, or None where they are in it: joins group lanes by their dimensions."""
+        """The lanes in the order of the iterators, None where they are in it: joins group lanes by dimensions."""
         if len(over.iterators) < 2:
             return None
         lanes = self.workspace.lanes

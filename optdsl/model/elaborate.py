@@ -180,7 +180,8 @@ class Elaborator:
         if isinstance(symbol, OtherSymbol):
             hint = None
             if symbol.kind == "constraint":
-                hint = f"after the solve, `show {symbol.name}.dual` prints its dual, `show {symbol.name}.slack` its slack"
+                name = symbol.name
+                hint = f"after the solve, `show {name}.dual` prints its dual, `show {name}.slack` its slack"
             if symbol.kind == "table":
                 hint = f"read a column with `param NAME[...] from {symbol.name}(...)`"
             self.fault("no-value", span, f"`{symbol.name}` is a {symbol.kind} and has no value in an expression", hint)
@@ -506,7 +507,7 @@ class Elaborator:
         return self.index(self.array(base, context), node, context)
 
     def _indexed_let(self, symbol: LetSymbol, node: tree.Subscript, context: Context) -> Arr:
-        """An entry of a named expression: an index that fails is shown where it is used, all else where it is defined."""
+        """An entry of a named expression: a wrong index is shown where it is used, all else where it is defined."""
         self._require_data(symbol, node.base.span, context)
         result = self.index(symbol.array, node, context)
         for entry in result.body.atoms(nodes.VariableEntry, nodes.ParameterEntry) - symbol.array.body.atoms(

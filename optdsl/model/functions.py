@@ -208,7 +208,8 @@ class Functions:
             )
         extra = []
         for k, argument in enumerate(arguments):
-            if nodes.has_variables(argument.body) or argument.axes or not context.bound.isdisjoint(argument.body.atoms(Index)):
+            outer = not context.bound.isdisjoint(argument.body.atoms(Index))
+            if nodes.has_variables(argument.body) or argument.axes or outer:
                 self.fault(
                     "argument-must-be-data",
                     node.args[k + 1].span,
@@ -238,8 +239,8 @@ class Functions:
         else:
             if not array.axes:
                 self._not_an_array(node, array)
-            result = self._reduced(node.name, Arr(array.body, (), (), array.conditions), nodes.over(array.eaches), extra)
-            return result
+            whole = Arr(array.body, (), (), array.conditions)
+            return self._reduced(node.name, whole, nodes.over(array.eaches), extra)
         return self._fold_axis(node.name, array, chosen, extra)
 
     def _not_an_array(self, node: tree.Call, array: Arr) -> None:
@@ -760,7 +761,8 @@ class Functions:
         bodies = self.elaborator.align(label, total.axes, total.indices)
         (last,) = logits.indices_of(axis)
         picked, conditions = shapes.replace_in(self.marker, logits, {last: bodies})
-        return Arr(total.body - picked, total.axes, total.indices, shapes.merge_conditions([total.conditions, conditions]))
+        merged = shapes.merge_conditions([total.conditions, conditions])
+        return Arr(total.body - picked, total.axes, total.indices, merged)
 
     # ----------------------------------------------------------------------------------------- functions of sets
 

@@ -37,7 +37,10 @@ def start_values(
     name = node.name if isinstance(node, tree.Name | tree.Call) else None
     if name in INITIALIZERS and name not in known:
         arguments = node.args if isinstance(node, tree.Call) else ()
-        numbers = [float(variables.over_entries(a, domain, axes, size, "an initializer")[0]) for a in arguments] if size else []
+        numbers = []
+        if size:
+            values = [variables.over_entries(a, domain, axes, size, "an initializer") for a in arguments]
+            numbers = [float(value[0]) for value in values]
         return _drawn(variables, declaration, init, str(name), numbers, axes, size)
     return variables.over_entries(node, domain, axes, size, f"the start of `{declaration.name}`")
 
@@ -56,7 +59,8 @@ def _drawn(
         variables.elaborator.fault(
             "wrong-argument-count",
             init.span,
-            f"`{name}` takes {wanted or 'no'} arguments, but {len(numbers)} {'was' if len(numbers) == 1 else 'were'} given",
+            f"`{name}` takes {wanted or 'no'} arguments, but {len(numbers)} "
+            f"{'was' if len(numbers) == 1 else 'were'} given",
             f"write `{name}(a, b)`" if wanted else f"write `{name}`",
         )
     if name in ("zeros", "ones"):
@@ -91,7 +95,8 @@ def _from_result(variables: Variables, declaration: tree.VarDecl, node: tree.Fro
     found = saved.get("variables", {}) if isinstance(saved, dict) else {}
     if declaration.name not in found:
         guess = closest(declaration.name, list(found))
-        raise fail(f'"{node.path}" holds no variable `{declaration.name}`', f"did you mean `{guess}`?" if guess else None)
+        hint = f"did you mean `{guess}`?" if guess else f"it holds {', '.join(list(found)[:12]) or 'none'}"
+        raise fail(f'"{node.path}" holds no variable `{declaration.name}`', hint)
     values = np.array([np.nan if v is None else v for v in found[declaration.name].get("value", [])], dtype=float)
     if len(values) != size:
         raise fail(f'`{declaration.name}` has {size} entries here, but {len(values)} in "{node.path}"')

@@ -23,7 +23,7 @@ from optdsl.terms.nodes import Index, Over
 
 @dataclass(frozen=True, eq=False)
 class DomainCondition:
-    """A condition that a partial function brings: `expression` is `positive`, `nonnegative` or `nonzero` over `overs`."""
+    """What a partial function asks for: `expression` is `positive`, `nonnegative` or `nonzero` over `overs`."""
 
     kind: str
     expression: sympy.Expr

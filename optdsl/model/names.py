@@ -87,7 +87,9 @@ def _cycle(cycle: list[str], span: Span, source: Source) -> ModelError:
     return ModelError(
         Diagnostic(
             "cyclic-definition",
-            f"these definitions go round in a circle: {chain}" if len(cycle) > 2 else f"`{cycle[0]}` is defined by itself",
+            f"these definitions go round in a circle: {chain}"
+            if len(cycle) > 2
+            else f"`{cycle[0]}` is defined by itself",
             span,
             "define one of them without the others" if len(cycle) > 2 else "define it without itself",
             source,

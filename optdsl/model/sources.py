@@ -274,7 +274,8 @@ class Tables:
                     span=data.span,
                 )
             return DenseArray(wanted.axes, values.reshape(len(last)))
-        index = keyed_array(front.axes, keys, np.arange(table.rows, dtype=float), -1.0 if wanted.default is not None else None, where)
+        missing = -1.0 if wanted.default is not None else None
+        index = keyed_array(front.axes, keys, np.arange(table.rows, dtype=float), missing, where)
         order = index.dense().astype(np.int64)
         full = values[order]
         if wanted.default is not None:
@@ -286,7 +287,8 @@ def _looks_numeric(column: Column) -> bool:
     """Whether some cell of a text column is a number: then the text cells are mistakes, not labels."""
     from optdsl.data.columns import NUMBER
 
-    return any(isinstance(c, str) and NUMBER.fullmatch(c.strip()) for c in (column.categories if column.categories is not None else ()))
+    texts = column.categories if column.categories is not None else ()
+    return any(isinstance(text, str) and NUMBER.fullmatch(text.strip()) for text in texts)
 
 
 @contextmanager
