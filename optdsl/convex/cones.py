@@ -27,6 +27,7 @@ from optdsl.convex.trivial import (
     crossed_sides,
     trivial_conflict,
     uncross,
+    unreachable_lane,
     unusable_numbers,
     without_constant_lanes,
 )
@@ -129,6 +130,8 @@ def _solve(program: Program, settings: ConeSettings, controls: Controls, *, seco
     program = uncross(program)
     if len(program.cost) == 0:
         return replace(_without_variables(program), solver=settings.solver)
+    if unreachable_lane(program) is not None:
+        return RawAnswer(RawStatus.INFEASIBLE, settings.solver, message="bounds keep a cone from holding")
     smaller, way_back = without_constant_lanes(program)
     if extreme_entries(smaller.matrix):
         scaled, unscaled = scale_program(smaller)
@@ -148,6 +151,9 @@ def _solve_clean(program: Program, settings: ConeSettings, controls: Controls, *
     answer = _solve_once(program, settings, controls)
     if answer.status in _ENDLESS and not _certain(program, answer):
         answer = decide(program, answer, _by_default)
+        if program.cones and answer.status is RawStatus.INFEASIBLE and not _certain(program, answer):
+            message = f"{settings.solver} reports infeasibility, but its multipliers do not prove it"
+            answer = replace(answer, status=RawStatus.NUMERICAL_ERROR, message=message)
     if second and answer.status in _DOUBTFUL and not program.mixed_integer:
         answer = _try_another(program, settings, controls, answer, began)
     if program.mixed_integer and answer.x is not None and answer.status not in _ENDLESS:
@@ -177,7 +183,8 @@ def _try_another(
         proved = other.status in (RawStatus.INFEASIBLE, RawStatus.UNBOUNDED) and _certain(program, other)
         if other.status is RawStatus.OPTIMAL or proved:
             return replace(other, message=f"{settings.solver} ended inaccurately, so {name} solved it")
-    return replace(first, message=f"{settings.solver} ended inaccurately, and no other solver did better")
+    note = f"{settings.solver} ended inaccurately, and no other solver did better"
+    return replace(first, message="; ".join(part for part in (first.message, note) if part))
 
 
 def _continuous_solver(program: Program, solver: str) -> str:

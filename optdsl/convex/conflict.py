@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 
+from optdsl.convex.choose import attributes_of, unsupported
+from optdsl.convex.cone_sets import lane_sizes, shaped, take_lanes
+from optdsl.convex.cones import solve_cvxpy
 from optdsl.convex.highs import solve_highs
-from optdsl.convex.program import Conflict, ConflictPart, Program, RawAnswer, RawStatus
-from optdsl.convex.rays import ray_from, ray_program
-from optdsl.convex.trivial import trivial_conflict, uncross
+from optdsl.convex.program import Cone, Conflict, ConflictPart, Program, RawAnswer, RawStatus
+from optdsl.convex.rays import proves_infeasible, ray_from, ray_program
+from optdsl.convex.trivial import trivial_conflict, uncross, unreachable_lane
 
 _PARTS = (
     ConflictPart.INTEGRALITY,
     ConflictPart.LOWER,
     ConflictPart.UPPER,
+    ConflictPart.CONE,
     ConflictPart.ROW_LOWER,
     ConflictPart.ROW_UPPER,
 )
@@ -27,12 +31,14 @@ _PARTS = (
 def find_ray(program: Program, *, time_limit: float | None = 30.0) -> np.ndarray | None:
     """A checked direction d with max|d| = 1 along which the objective falls forever, or None where none is straight.
 
-    d keeps to rows and bounds, is flat for the quadratic (P d = 0, F d = 0), and c'd < 0. From a feasible point it
-    proves unboundedness; for integer variables of rational data a multiple of it is an integer direction.
+    d keeps to rows, bounds and cones, is flat for the quadratic (P d = 0, F d = 0), and c'd < 0. From a feasible point
+    it proves unboundedness; for integer variables of rational data a multiple of it is an integer direction.
     """
     if not program.cost.any():
         return None
-    return ray_from(program, solve_highs(ray_program(program), time_limit=time_limit))
+    directions = ray_program(program)
+    solve = solve_cvxpy if program.cones else solve_highs
+    return ray_from(program, solve(directions, time_limit=time_limit))
 
 
 def find_conflict(program: Program, *, time_budget: float = 10.0, stop: Callable[[], bool] | None = None) -> Conflict:
@@ -40,7 +46,8 @@ def find_conflict(program: Program, *, time_budget: float = 10.0, stop: Callable
 
     First what is plain to see; then Farkas's multipliers (HiGHS's dual ray), whose support is small already;
     then a deletion filter (Chinneck 2008, chapter 6): whatever can go while the rest stays infeasible, goes.
-    For LP and QP each test is an LP, with integers a MILP. Cut short by the budget in seconds or by `stop`,
+    For LP and QP each test is an LP, with integers a MILP; with cones a feasibility problem over the cones that are in
+    it, whose multipliers are checked. Cut short by the budget in seconds or by `stop`,
     what is left is returned with `irreducible` false; no members when infeasibility was not confirmed.
     """
     plain = trivial_conflict(program)
@@ -90,6 +97,7 @@ def _all_members(program: Program) -> _Members:
         ConflictPart.UPPER: np.isfinite(program.upper),
         ConflictPart.ROW_LOWER: np.isfinite(program.row_lower),
         ConflictPart.ROW_UPPER: np.isfinite(program.row_upper),
+        ConflictPart.CONE: np.ones(sum(cone.lanes for cone in program.cones), bool),
     }
     indices = [np.flatnonzero(present[part]) for part in _PARTS]
     parts = [np.full(len(found), position) for position, found in enumerate(indices)]
@@ -114,23 +122,40 @@ class _Search:
         `unsure` is set when the test was not finished.
         """
         self.unsure = False
-        part, columns, rows = _subprogram(self.program, members)
-        if not len(rows):
+        sub = _subprogram(self.program, members)
+        part = sub.program
+        if not len(sub.rows) and not len(sub.lanes):
+            return None
+        if (lane := unreachable_lane(part)) is not None:
+            return _one_lane(sub, members, lane)
+        if unsupported(attributes_of(part)) is not None:
+            self.unsure = True
             return None
         left = self.deadline - time.perf_counter()
         # With integers one test could eat the whole budget.
         limit = max(0.05, left if not part.mixed_integer else left / 4)
-        answer = solve_highs(part, time_limit=limit, stop=self.stop)
+        solve = solve_cvxpy if part.cones else solve_highs
+        answer = solve(part, time_limit=limit, stop=self.stop)
         if answer.status is RawStatus.INTERRUPTED:
             self.deadline = time.perf_counter()
         if answer.status is not RawStatus.INFEASIBLE:
             self.unsure = answer.status is not RawStatus.OPTIMAL
             return None
-        return _support(part, members, answer, columns, rows)
+        return _support(sub, members, answer)
 
 
-def _subprogram(program: Program, members: _Members) -> tuple[Program, np.ndarray, np.ndarray]:
-    """The members alone, without objective: their rows, and the columns of these; with positions in the whole."""
+@dataclass(frozen=True, eq=False, slots=True)
+class _Subprogram:
+    """Some members alone, and the positions in the whole of the columns, rows and lanes that it has."""
+
+    program: Program
+    columns: np.ndarray
+    rows: np.ndarray
+    lanes: np.ndarray
+
+
+def _subprogram(program: Program, members: _Members) -> _Subprogram:
+    """The members alone, without objective: their rows and cones, and the columns of these."""
     row_lower = np.full(len(program.row_lower), -np.inf)
     row_upper = np.full(len(program.row_upper), np.inf)
     lower, upper = np.full(len(program.lower), -np.inf), np.full(len(program.upper), np.inf)
@@ -146,8 +171,10 @@ def _subprogram(program: Program, members: _Members) -> tuple[Program, np.ndarra
         array[at] = source[at]
     rows = np.flatnonzero(np.isfinite(row_lower) | np.isfinite(row_upper))
     chosen = sp.csr_array(program.matrix[rows])
-    # Columns outside these rows meet no row, and their bounds do not cross.
-    columns = np.unique(chosen.indices)
+    lanes = np.sort(members.of(ConflictPart.CONE))
+    cones = _lanes_of(program, lanes)
+    # Columns outside of these rows and cones meet nothing, and their bounds do not cross.
+    columns = np.unique(np.concatenate([chosen.indices, *(p.matrix.indices for c in cones for p in c.parts)]))
     part = Program(
         cost=np.zeros(len(columns)),
         constant=0.0,
@@ -157,15 +184,46 @@ def _subprogram(program: Program, members: _Members) -> tuple[Program, np.ndarra
         lower=lower[columns],
         upper=upper[columns],
         integer=integer[columns],
+        cones=tuple(_with_columns(cone, columns) for cone in cones),
     )
-    return part, columns, rows
+    return _Subprogram(part, columns, rows, lanes)
 
 
-def _support(part: Program, members: _Members, answer: RawAnswer, columns: np.ndarray, rows: np.ndarray) -> _Members:
+def _lanes_of(program: Program, lanes: np.ndarray) -> list[Cone]:
+    """The cones with only the lanes at these positions among all lanes; cones without any are left out."""
+    kept, first = [], 0
+    for cone in program.cones:
+        inside = lanes[(lanes >= first) & (lanes < first + cone.lanes)] - first
+        if len(inside):
+            kept.append(take_lanes(cone, inside))
+        first += cone.lanes
+    return kept
+
+
+def _with_columns(cone: Cone, columns: np.ndarray) -> Cone:
+    parts = (replace(part, matrix=sp.csr_array(sp.csc_array(part.matrix)[:, columns])) for part in cone.parts)
+    return replace(cone, parts=tuple(parts))
+
+
+def _one_lane(sub: _Subprogram, members: _Members, lane: int) -> _Members:
+    """A lane that bounds keep from holding, and the bounds of its columns."""
+    number, within = sub.program.cone_lane(lane)
+    alone = take_lanes(sub.program.cones[number], np.array([within]))
+    used = sub.columns[np.unique(np.concatenate([part.matrix.indices for part in alone.parts]))]
+    bounds = (members.part == _PARTS.index(ConflictPart.LOWER)) | (members.part == _PARTS.index(ConflictPart.UPPER))
+    itself = (members.part == _PARTS.index(ConflictPart.CONE)) & (members.index == sub.lanes[lane])
+    return members.keep((bounds & np.isin(members.index, used)) | itself)
+
+
+def _support(sub: _Subprogram, members: _Members, answer: RawAnswer) -> _Members:
     """The members that Farkas's multipliers use; all that were in the test where there are no multipliers."""
-    if answer.farkas is None:
-        in_rows = members.part >= _PARTS.index(ConflictPart.ROW_LOWER)
-        return members.keep(in_rows | np.isin(members.index, columns))
+    part, columns, rows = sub.program, sub.columns, sub.rows
+    if answer.farkas is None or part.cones:
+        smaller = _cone_support(sub, members, answer) if answer.farkas is not None else None
+        if smaller is not None:
+            return smaller
+        about_columns = members.part <= _PARTS.index(ConflictPart.UPPER)
+        return members.keep(~about_columns | np.isin(members.index, columns))
     size = float(np.abs(answer.farkas).max())
     multipliers = np.where(np.abs(answer.farkas) < 1e-12 * size, 0.0, answer.farkas)
     combined = part.matrix.T @ multipliers
@@ -181,6 +239,35 @@ def _support(part: Program, members: _Members, answer: RawAnswer, columns: np.nd
     for kind, at in used.items():
         which |= (members.part == _PARTS.index(kind)) & np.isin(members.index, at)
     return members.keep(which)
+
+
+def _cone_support(sub: _Subprogram, members: _Members, answer: RawAnswer) -> _Members | None:
+    """The members whose multipliers are not tiny, if these prove infeasibility alone; None if not.
+
+    An interior-point method gives every row and every cone some multiplier, however little it matters.
+    """
+    part = sub.program
+    assert answer.farkas is not None
+    sizes = [lane_sizes(c, shaped(c, duals)) for c, duals in zip(part.cones, answer.farkas_cones, strict=True)]
+    largest = max(float(np.abs(values).max(initial=0.0)) for values in (answer.farkas, *sizes))
+    for least in (1e-3, 1e-5, 1e-7):
+        rows = np.where(np.abs(answer.farkas) < least * largest, 0.0, answer.farkas)
+        held = [size >= least * largest for size in sizes]
+        cones = tuple(
+            tuple(np.where(np.repeat(keep, len(dual) // max(1, len(keep))), dual, 0.0) for dual in duals)
+            for keep, duals in zip(held, answer.farkas_cones, strict=True)
+        )
+        if proves_infeasible(part, rows, cones):
+            kept = {
+                ConflictPart.ROW_LOWER: sub.rows[rows > 0],
+                ConflictPart.ROW_UPPER: sub.rows[rows < 0],
+                ConflictPart.CONE: sub.lanes[np.concatenate(held)],
+            }
+            which = (members.part <= _PARTS.index(ConflictPart.UPPER)) & np.isin(members.index, sub.columns)
+            for kind, at in kept.items():
+                which |= (members.part == _PARTS.index(kind)) & np.isin(members.index, at)
+            return members.keep(which)
+    return None
 
 
 def _filter(search: _Search, members: _Members) -> tuple[_Members, bool]:

@@ -81,7 +81,11 @@ class Lowered:
             if matrix.constraint is not None and raw.cone_duals:
                 # more on the right of `M >> R` presses as the cone's multiplier, of `M << R` against it
                 found[matrix.constraint] = self.sign * matrix.sign * raw.cone_duals[matrix.cone][0]
-        return tuple(found.get(k, np.zeros(0)) for k in range(len(self.analysis.model.constraints)))
+        # a constraint without rows holds whatever the variables are: nothing depends on its sides
+        return tuple(
+            found[k] if k in found else np.zeros(int(np.prod([len(axis) for axis in constraint.axes], dtype=np.int64)))
+            for k, constraint in enumerate(self.analysis.model.constraints)
+        )
 
     def name_conflict(self, conflict: Conflict) -> tuple[NamedPart, ...]:
         """The members of a conflict by constraint and column; rows of auxiliary variables are left out."""
@@ -96,6 +100,11 @@ class Lowered:
                 parts.append(
                     NamedPart("constraint", self.analysis.blocks[block].constraint, int(index - starts[block]), side)
                 )
+            elif part is ConflictPart.CONE:
+                # only matrix inequalities are the user's own; other cones hold auxiliary variables
+                cone, lane = self.program.cone_lane(index)
+                owners = [m.constraint for m in self.analysis.matrix_cones if m.cone == cone]
+                parts += [NamedPart("constraint", owner, lane, None) for owner in owners if owner is not None]
             elif index < self.analysis.model.columns:
                 kind = "integrality" if part is ConflictPart.INTEGRALITY else "bound"
                 side_ = {ConflictPart.LOWER: "lower", ConflictPart.UPPER: "upper"}.get(part)

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optdsl.convex.cone_sets import constant_lanes, distance, lane_sizes, take_lanes, values_at
+from optdsl.convex.cone_sets import (
+    constant_lanes,
+    distance,
+    lane_sizes,
+    out_of_reach,
+    take_lanes,
+    values_at,
+)
 from optdsl.convex.program import ConflictPart, Program, RawAnswer
 
 BOUND_SLACK = 1e-9
@@ -77,6 +84,20 @@ def crossed_sides(program: Program) -> Trivial | None:
             return _crossed_pair(int(where[0]), lower, upper, parts)
     room = _integer_without_room(program) if program.mixed_integer else None
     return room or _impossible_lane(program)
+
+
+def unreachable_lane(program: Program) -> int | None:
+    """The first of the cones' lanes that the bounds alone keep from holding, counted as for `ConflictPart.CONE`.
+
+    Found by the ranges of its parts, so also where no multipliers prove it: u^2 <= v w with u = 1, v = 0 and w free.
+    """
+    first = 0
+    for cone in program.cones:
+        found = np.flatnonzero(out_of_reach(program, cone))
+        if found.size:
+            return first + int(found[0])
+        first += cone.lanes
+    return None
 
 
 def without_constant_lanes(program: Program) -> tuple[Program, Callable[[RawAnswer], RawAnswer]]:
