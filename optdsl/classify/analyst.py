@@ -375,7 +375,7 @@ class _Analyst:
             "not-solvable-yet",
             f"`{name}`{lane} is not proved convex: {reason.reason}",
             where,
-            reason.hint,
+            reason.hint or "write it with convex functions, or approximate it; `optdsl check` shows each statement",
             self.model.source,
         )
     # -------------------------------------------------------------------------------------------------- conclusion
