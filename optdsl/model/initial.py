@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Glorot and Bengio (2010), eq. 16: variance 2 / (fan_in + fan_out); He et al. (2015), eq. 10: variance 2 / fan_in
 INITIALIZERS = ("zeros", "ones", "uniform", "normal", "xavier", "xavier_uniform", "he", "he_uniform")
 SEED = 0
+SAVED = "save a result with `optdsl solve MODEL --json > run.json`"
 
 
 def start_values(
@@ -89,9 +90,9 @@ def _from_result(variables: Variables, declaration: tree.VarDecl, node: tree.Fro
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise fail(f'cannot read "{node.path}"', "save a result with `optdsl solve MODEL --json > run.json`") from None
+        raise fail(f'cannot read "{node.path}"', SAVED) from None
     except ValueError:
-        raise fail(f'"{node.path}" is not a saved result (no JSON)') from None
+        raise fail(f'"{node.path}" is not a saved result (no JSON)', SAVED) from None
     found = saved.get("variables", {}) if isinstance(saved, dict) else {}
     if declaration.name not in found:
         guess = closest(declaration.name, list(found))
@@ -99,5 +100,6 @@ def _from_result(variables: Variables, declaration: tree.VarDecl, node: tree.Fro
         raise fail(f'"{node.path}" holds no variable `{declaration.name}`', hint)
     values = np.array([np.nan if v is None else v for v in found[declaration.name].get("value", [])], dtype=float)
     if len(values) != size:
-        raise fail(f'`{declaration.name}` has {size} entries here, but {len(values)} in "{node.path}"')
+        hint = "take the result of a model with the same sets"
+        raise fail(f'`{declaration.name}` has {size} entries here, but {len(values)} in "{node.path}"', hint)
     return values

@@ -4,6 +4,7 @@ Each `NAME.opt` there has its messages in `NAME.txt`; `OPTDSL_UPDATE_GOLDEN=1` w
 """
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,10 @@ def test_messages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if os.environ.get("OPTDSL_UPDATE_GOLDEN"):
         expected.write_text(found, encoding="utf-8")
     assert found == expected.read_text(encoding="utf-8")
+
+
+def test_every_message_has_a_hint_and_only_the_users_names() -> None:
+    for path in sorted(GOLDEN.glob("*.txt")):
+        for message in path.read_text(encoding="utf-8").split("\n\n"):
+            assert "\n  hint: " in message, (path.name, message)
+            assert not re.search(r"\w#\d", message), (path.name, message)
