@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from optdsl.answer.solution import Checks
 from optdsl.answer.status import Guarantee, SecondOrder, Status
 from optdsl.classify import Analysis
-from optdsl.convex.duality import dual_bound, gradient_of, value_of
+from optdsl.convex.duality import dual_bound, gradient_of, in_dual_cones, pushed, value_of
 from optdsl.convex.lower import Lowered, Restored
 from optdsl.convex.program import RawAnswer, RawStatus
 from optdsl.model.model import Constraint, DomainCondition, Model
@@ -211,7 +211,7 @@ class _Judge:
                 size = np.maximum(size, np.where(np.isfinite(side), np.abs(side), 0.0))
             old = scales.get(block.constraint)
             scales[block.constraint] = size if old is None else np.maximum(old, size)
-        return [scales.get(k, np.ones(0)) for k in range(len(self.model.constraints))]
+        return [scales.get(k, np.ones(c.size)) for k, c in enumerate(self.model.constraints)]
 
     def _bound_violation(self) -> float:
         worst = 0.0
@@ -308,7 +308,8 @@ class _Judge:
         assert self.raw.x is not None and self.raw.row_dual is not None and self.raw.reduced_cost is not None
         program = self.lowered.program
         gradient = gradient_of(program, self.raw.x)
-        residual = gradient - program.matrix.T @ self.raw.row_dual - self.raw.reduced_cost
+        pressed, *_ = pushed(program.cones, in_dual_cones(program, self.raw.cone_duals), len(gradient))
+        residual = gradient - program.matrix.T @ self.raw.row_dual - pressed - self.raw.reduced_cost
         scale = max(1.0, float(np.abs(gradient).max(initial=0.0)), float(np.abs(self.raw.row_dual).max(initial=0.0)))
         return float(np.abs(residual).max(initial=0.0)) / scale
 

@@ -12,12 +12,15 @@ from optdsl.answer.solution import ProblemClass, Route, Solution, TraceTable
 from optdsl.answer.status import Status
 from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis
+from optdsl.classify.analyst import domain_is_convex
+from optdsl.classify.facts import Facts
 from optdsl.classify.geometric import Geometric, recognize_geometric
 from optdsl.classify.quasi import QuasiProgram, recognize_quasiconvex
 from optdsl.convex.bisection import solve_quasi
 from optdsl.convex.geometric import solve_geometric
 from optdsl.convex.program import Program, RawAnswer
 from optdsl.model.model import Model
+from optdsl.terms import nodes
 
 Solve = Callable[[Program], RawAnswer]
 WHY = {
@@ -42,8 +45,19 @@ def special_form(analysis: Analysis) -> Special | None:
     geometric = recognize_geometric(model)
     if isinstance(geometric, Geometric):
         return Special("GP", geometric)
+    if not _domains_convex(model):
+        return None
     quasi = recognize_quasiconvex(model)
     return Special("QUASICONVEX", quasi) if isinstance(quasi, QuasiProgram) else None
+
+
+def _domains_convex(model: Model) -> bool:
+    """Whether every partial function of the text is defined on a convex set."""
+    facts = Facts.of(model)
+    parts = [(c.over, condition) for c in model.constraints for r in c.relations for condition in r.conditions]
+    if model.objective is not None:
+        parts += [(nodes.over(()), condition) for condition in model.objective.conditions]
+    return all(domain_is_convex(condition, model.lanes_of(over), facts) for over, condition in parts)
 
 
 def specialized(analysis: Analysis, special: Special | None) -> Analysis:

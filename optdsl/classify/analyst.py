@@ -89,6 +89,7 @@ class _Analyst:
         with in_words(self.model.source, objective.marks, objective.span, f"the objective `{name}`"):
             cones = len(self.auxiliary.cones)
             try:
+                self._require_convex_domain(objective.conditions, root)
                 sink, steps = self._prove(objective.body, sense, root, lambda body: self._gather(body, sense, root))
             except NotCollected as reason:
                 self._validate(objective.body, root)
@@ -176,6 +177,7 @@ class _Analyst:
     def _relation(
         self, number: int, constraint: Constraint, relation: Relation, frame: Frame
     ) -> tuple[str, tuple[Step, ...]]:
+        self._require_convex_domain(relation.conditions, frame)
         if constraint.kind == "matrix":
             return self._matrix(number, constraint, relation, frame)
         lower = self._side(relation.lower, -np.inf, frame, constraint)
@@ -260,6 +262,13 @@ class _Analyst:
                 except NotCollected:
                     self.auxiliary.rollback(mark)
             raise reason from None
+
+    def _require_convex_domain(self, conditions: tuple[DomainCondition, ...], frame: Frame) -> None:
+        """Raise where a partial function of the text, cancelled or not, is defined on a set that is not convex."""
+        for condition in conditions:
+            if not domain_is_convex(condition, frame, self.facts):
+                what = "may be 0" if condition.kind == "nonzero" else "may be negative"
+                raise NotCollected(condition.expression, f"this {what}, and where it is not is no convex set")
 
     def _hold(self, conditions: tuple[DomainCondition, ...], frame: Frame) -> None:
         """Keep conditions that a rewriting would lose, as rows; one that is not concave fails the attempt."""
@@ -490,6 +499,18 @@ class _Analyst:
             f"a quadratic can be {objective.sense}d here when it is {shape}; other methods are not in this version",
             self.model.source,
         )
+
+
+def domain_is_convex(condition: DomainCondition, frame: Frame, facts: Facts) -> bool:
+    """Whether the condition holds on a convex set: its expression is concave or has the sign; of a divisor, a sign."""
+    for over in condition.overs:
+        frame = facts.lanes.extend(frame, over).child
+    if frame.size == 0:
+        return True
+    fact = facts.find(condition.expression, frame)
+    fits = fact.lo >= 0
+    fits = fits | (fact.hi <= 0) if condition.kind == "nonzero" else fits | fact.concave
+    return bool(fits.all())
 
 
 def _auxiliary_rows(held: Sink | HeldRows, columns: int) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:

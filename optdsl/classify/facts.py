@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import sympy
@@ -158,11 +159,13 @@ class Facts:
     def _composed(self, row, arguments: Sequence[sympy.Basic], frame: Frame) -> Fact:  # type: ignore[no-untyped-def]
         facts = [self.find(a, frame) for a in arguments]
         boxes = [f.interval for f in facts]
+        inside: Any = True
         if row.domain.restrict is not None:
             boxes = list(row.domain.restrict(*boxes))
+            inside = _convex_domain(facts, boxes)
         with np.errstate(all="ignore"):
             box = row.range(*boxes)
-            own = row.curvature(*boxes)
+            own = np.where(inside, row.curvature(*boxes), np.nan)
             slopes = row.slope(*boxes)
             smooth = row.smoothness(*[interior(b) if f.affine.all() else b for b, f in zip(boxes, facts, strict=True)])
         moving = [k for k, a in enumerate(arguments) if has_variables(a)]
@@ -269,6 +272,18 @@ def compose(own: np.ndarray, slopes: Sequence[np.ndarray], inner: Sequence[np.nd
         convex = convex & _kept_convex(slope, curvature)
         concave = concave & _kept_concave(slope, curvature)
     return _curvature(convex, concave)
+
+
+def _convex_domain(facts: Sequence[Fact], boxes: Sequence[Interval]) -> np.ndarray:
+    """Where the arguments are in the function's domain on a convex set.
+
+    An argument that may fall below the domain must be concave, one that may rise above it convex: then the set where
+    it does not is convex (Boyd and Vandenberghe, 2004, section 3.1.6).
+    """
+    fits: np.ndarray = np.asarray(True)
+    for fact, box in zip(facts, boxes, strict=True):
+        fits = fits & ((box.lo <= fact.lo) | fact.concave) & ((box.hi >= fact.hi) | fact.convex)
+    return fits
 
 
 def _kept_convex(slope: np.ndarray, inner: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from optdsl.atoms import ELEMENTWISE, Interval
+from optdsl.atoms import ENTRIES, Interval
 from optdsl.classify.facts import Facts
 from optdsl.classify.inverse import extreme_argument
 from optdsl.terms import nodes
@@ -232,7 +232,10 @@ class Levels:
         row, arguments = found
         moving = next(k for k, a in enumerate(arguments) if has_variables(a))
         fixed = [None if k == moving else self._number(a, frame, node) for k, a in enumerate(arguments)]
-        boxes = [Interval(np.asarray(-np.inf), np.asarray(np.inf)) if v is None else _point(v) for v in fixed]
+        # the function is monotone on its argument's box, and may turn elsewhere
+        box = self.facts.find(arguments[moving], frame).interval
+        reach = Interval(np.asarray(box.lo.min(initial=np.inf)), np.asarray(box.hi.max(initial=-np.inf)))
+        boxes = [reach if v is None else _point(v) for v in fixed]
         if row.domain.restrict is not None:
             boxes = list(row.domain.restrict(*boxes))
         low, high = float(boxes[moving].lo), float(boxes[moving].hi)
@@ -262,9 +265,9 @@ class Levels:
 def _function(node: sympy.Expr):  # type: ignore[no-untyped-def]
     """The row and arguments of an elementwise function or power."""
     if isinstance(node, sympy.Pow):
-        return ELEMENTWISE["pow"], list(node.args)
+        return ENTRIES["pow"], list(node.args)
     if isinstance(node, nodes.Apply):
-        return ELEMENTWISE[node.name], list(node.slots)
+        return ENTRIES[node.name], list(node.slots)
     return None
 
 

@@ -141,10 +141,14 @@ class _Recognizer:
         if analysis.convexity == "convex":
             return model
         broken = {s.name for s in analysis.statements if not s.ok}
+        # what is to be replaced must not prove itself, nor another that is to be replaced
+        rules = Levels(self.facts, _known_bounds(replace(
+            model, constraints=tuple(c for c in model.constraints if c.name not in broken)
+        )))
         constraints: list[Constraint] = []
         for constraint in model.constraints:
             if constraint.name in broken:
-                constraints.extend(self._levels_of(constraint))
+                constraints.extend(self._levels_of(constraint, rules))
                 self.rewritten = True
             else:
                 constraints.append(constraint)
@@ -158,7 +162,7 @@ class _Recognizer:
             raise _Broken(NotQuasiconvex(name, reason, where))
         return model
 
-    def _levels_of(self, constraint: Constraint) -> list[Constraint]:
+    def _levels_of(self, constraint: Constraint, rules: Levels) -> list[Constraint]:
         made: list[Constraint] = []
         with in_words(self.model.source, constraint.marks, constraint.span, f"constraint `{constraint.name}`"):
             frame = self.model.lanes_of(constraint.over)
@@ -170,7 +174,7 @@ class _Recognizer:
                     if side is None:
                         continue
                     try:
-                        rows = self.rules.levels(relation.body, side, sign, constraint.over, frame)
+                        rows = rules.levels(relation.body, side, sign, constraint.over, frame)
                     except NoLevels as reason_:
                         where = place_of(reason_.node, constraint.marks, constraint.span)
                         raise _Broken(

@@ -16,7 +16,8 @@ import numpy as np
 from optdsl.convex.choose import default_solver, second_solvers
 from optdsl.convex.cone_options import CONE_OPTIONS
 from optdsl.convex.cone_runs import ConeSettings, run_solver
-from optdsl.convex.decide import decide, fix_integers
+from optdsl.convex.decide import CURVED, decide, falls_without_end, fix_integers
+from optdsl.convex.duality import dual_bound, value_of
 from optdsl.convex.highs import solve_highs
 from optdsl.convex.options import read_options
 from optdsl.convex.program import Program, Progress, RawAnswer, RawStatus
@@ -41,6 +42,10 @@ _ENDLESS = frozenset({RawStatus.INFEASIBLE, RawStatus.UNBOUNDED, RawStatus.INFEA
 
 SECOND_SECONDS = 10.0
 """A second solver is given ten times as long as the first took, and at least this."""
+
+
+FAR = 1e3
+"""An optimum where a variable is larger than this is looked at twice, if its gap is not closed."""
 
 
 def solve_cvxpy(
@@ -154,6 +159,8 @@ def _solve_clean(program: Program, settings: ConeSettings, controls: Controls, *
         if program.cones and answer.status is RawStatus.INFEASIBLE and not _certain(program, answer):
             message = f"{settings.solver} reports infeasibility, but its multipliers do not prove it"
             answer = replace(answer, status=RawStatus.NUMERICAL_ERROR, message=message)
+    if program.cones and answer.status is RawStatus.OPTIMAL and _suspicious(program, answer):
+        answer = replace(answer, status=RawStatus.UNBOUNDED, message=CURVED, row_dual=None, cone_duals=())
     if second and answer.status in _DOUBTFUL and not program.mixed_integer:
         answer = _try_another(program, settings, controls, answer, began)
     if program.mixed_integer and answer.x is not None and answer.status not in _ENDLESS:
@@ -164,6 +171,15 @@ def _solve_clean(program: Program, settings: ConeSettings, controls: Controls, *
 
         answer = fix_integers(program, answer, solve, None if answer.status is RawStatus.OPTIMAL else 5.0)
     return answer
+
+
+def _suspicious(program: Program, answer: RawAnswer) -> bool:
+    """Whether an optimum far out is none: its multipliers leave a gap, and the objective falls on and on."""
+    if answer.x is None or answer.row_dual is None or np.abs(answer.x).max(initial=0.0) < FAR:
+        return False
+    objective = value_of(program, answer.x)
+    bound = dual_bound(program, answer.x, answer.row_dual, answer.cone_duals)
+    return objective - bound > 1e-6 * max(1.0, abs(objective)) and falls_without_end(program, _by_default)
 
 
 def _try_another(

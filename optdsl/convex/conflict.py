@@ -15,7 +15,7 @@ from optdsl.convex.cones import solve_cvxpy
 from optdsl.convex.highs import solve_highs
 from optdsl.convex.program import Cone, Conflict, ConflictPart, Program, RawAnswer, RawStatus
 from optdsl.convex.rays import proves_infeasible, ray_from, ray_program
-from optdsl.convex.trivial import trivial_conflict, uncross, unreachable_lane
+from optdsl.convex.trivial import single_rows, trivial_conflict, uncross, unreachable_lane
 
 _PARTS = (
     ConflictPart.INTEGRALITY,
@@ -206,13 +206,16 @@ def _with_columns(cone: Cone, columns: np.ndarray) -> Cone:
 
 
 def _one_lane(sub: _Subprogram, members: _Members, lane: int) -> _Members:
-    """A lane that bounds keep from holding, and the bounds of its columns."""
+    """A lane that bounds keep from holding, and the bounds of its columns; rows of one variable are bounds, too."""
     number, within = sub.program.cone_lane(lane)
     alone = take_lanes(sub.program.cones[number], np.array([within]))
     used = sub.columns[np.unique(np.concatenate([part.matrix.indices for part in alone.parts]))]
     bounds = (members.part == _PARTS.index(ConflictPart.LOWER)) | (members.part == _PARTS.index(ConflictPart.UPPER))
     itself = (members.part == _PARTS.index(ConflictPart.CONE)) & (members.index == sub.lanes[lane])
-    return members.keep((bounds & np.isin(members.index, used)) | itself)
+    rows, at = single_rows(sub.program)
+    rows = sub.rows[rows[np.isin(sub.columns[sub.program.matrix.indices[at]], used)]]
+    in_rows = (members.part >= _PARTS.index(ConflictPart.ROW_LOWER)) & np.isin(members.index, rows)
+    return members.keep((bounds & np.isin(members.index, used)) | itself | in_rows)
 
 
 def _support(sub: _Subprogram, members: _Members, answer: RawAnswer) -> _Members:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from optdsl.convex.duality import value_of
 from optdsl.convex.program import Program, RawAnswer, RawStatus
 from optdsl.convex.rays import ray_from, ray_program
 
@@ -36,10 +37,46 @@ def decide(program: Program, answer: RawAnswer, solve: Solve) -> RawAnswer:
     ray = answer.ray
     if ray is None and program.cost.any():
         ray = ray_from(program, solve(ray_program(program), None))
+    if ray is None and falls_without_end(program, solve):
+        return replace(
+            answer, status=RawStatus.UNBOUNDED, x=feasibility.x, bound=None, farkas=None, message=CURVED
+        )
     if ray is None:
         message = "a feasible point was found, but no direction of endless improvement"
         return replace(answer, status=RawStatus.NUMERICAL_ERROR, x=feasibility.x, message=message)
     return replace(answer, status=RawStatus.UNBOUNDED, x=feasibility.x, ray=ray, bound=None, farkas=None)
+
+
+REACHES = (1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
+"""How far from the origin variables may go while it is watched whether the objective keeps falling."""
+
+CURVED = "the objective falls without end as the variables grow, but along no straight line"
+
+
+def falls_without_end(program: Program, solve: Solve) -> bool:
+    """Whether a conic objective keeps falling in equal or growing steps as the variables may go farther.
+
+    Along cones a minimum may be missing though no straight direction shows it: -log(x), -sqrt(x). Evidence, not proof:
+    that the steps do not shrink over at least four orders of magnitude, as far as the solver keeps its accuracy; steps
+    to a limit that is not attained, as of 1/x, do.
+    """
+    if not program.cones or program.mixed_integer:
+        return False
+    values = []
+    for reach in REACHES:
+        boxed = replace(
+            program,
+            lower=np.maximum(program.lower, np.minimum(-reach, program.upper)),
+            upper=np.minimum(program.upper, np.maximum(reach, program.lower)),
+        )
+        answer = solve(boxed, None)
+        if answer.status is not RawStatus.OPTIMAL or answer.x is None:
+            if values:
+                break
+            continue
+        values.append(value_of(program, answer.x))
+    steps = -np.diff(values)
+    return len(values) > 4 and bool((steps > 1e-3 * max(1.0, abs(values[0]))).all() and (steps[1:] >= 0.9 * steps[:-1]).all())
 
 
 def fix_integers(program: Program, answer: RawAnswer, solve: Solve, time_limit: float | None) -> RawAnswer:

@@ -90,7 +90,11 @@ def unreachable_lane(program: Program) -> int | None:
     """The first of the cones' lanes that the bounds alone keep from holding, counted as for `ConflictPart.CONE`.
 
     Found by the ranges of its parts, so also where no multipliers prove it: u^2 <= v w with u = 1, v = 0 and w free.
+    Rows of one variable count as bounds.
     """
+    if not program.cones:
+        return None
+    program = _with_rows_as_bounds(program)
     first = 0
     for cone in program.cones:
         found = np.flatnonzero(out_of_reach(program, cone))
@@ -98,6 +102,24 @@ def unreachable_lane(program: Program) -> int | None:
             return first + int(found[0])
         first += cone.lanes
     return None
+
+
+def single_rows(program: Program) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that hold one variable, and the entries' positions in the matrix."""
+    rows = np.flatnonzero(np.diff(program.matrix.indptr) == 1)
+    at = program.matrix.indptr[rows]
+    used = program.matrix.data[at] != 0
+    return rows[used], at[used]
+
+
+def _with_rows_as_bounds(program: Program) -> Program:
+    rows, at = single_rows(program)
+    columns, factor = program.matrix.indices[at], program.matrix.data[at]
+    first, second = program.row_lower[rows] / factor, program.row_upper[rows] / factor
+    lower, upper = program.lower.copy(), program.upper.copy()
+    np.maximum.at(lower, columns, np.minimum(first, second))
+    np.minimum.at(upper, columns, np.maximum(first, second))
+    return replace(program, lower=lower, upper=upper)
 
 
 def without_constant_lanes(program: Program) -> tuple[Program, Callable[[RawAnswer], RawAnswer]]:

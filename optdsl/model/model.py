@@ -101,6 +101,11 @@ class Constraint:
     marks: Marks
     named: bool = True
 
+    @property
+    def size(self) -> int:
+        """The number of instances (of a matrix inequality: of entries)."""
+        return int(np.prod([len(axis) for axis in self.axes], dtype=np.int64))
+
 
 @dataclass(frozen=True, eq=False)
 class Objective:
