@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-
 from optdsl.answer.assemble import constraint_answers, variable_answers
 from optdsl.answer.checks import Judgement, TransformedAnswer, judge_transformed
 from optdsl.answer.solution import ProblemClass, Route, Solution, TraceTable
 from optdsl.answer.status import Status
 from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis
-from optdsl.classify.analyst import domain_is_convex
 from optdsl.classify.facts import Facts
 from optdsl.classify.geometric import Geometric, recognize_geometric
 from optdsl.classify.quasi import QuasiProgram, recognize_quasiconvex
+from optdsl.classify.words import domain_is_convex
 from optdsl.convex.bisection import solve_quasi
 from optdsl.convex.geometric import solve_geometric
 from optdsl.convex.program import Program, RawAnswer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,28 +10,32 @@ import numpy as np
 import scipy.sparse as sp
 import sympy
 
-from optdsl.atoms import Smoothness
 from optdsl.classify.analysis import Analysis, MatrixCone, ObjectiveArrays, Rewritten, RowBlock, StatementFact
 from optdsl.classify.collect import AFFINE, CONCAVE, CONVEX, Auxiliary, Collector, NotCollected, Sink
 from optdsl.classify.cones import Affine, CollectedCone, HeldRows
-from optdsl.classify.facts import Fact, Facts
+from optdsl.classify.doubt import first_witness
+from optdsl.classify.facts import Facts
 from optdsl.classify.infinite import culprit
 from optdsl.classify.kinds import ConeKind, kinds_of, type_of
 from optdsl.classify.proof import Step, steps_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
 from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
-from optdsl.classify.witness import Domain, Statement, Witness, find_witness
-from optdsl.data.members import Label, label_text
+from optdsl.classify.witness import Witness
+from optdsl.classify.words import (
+    ROUGHNESS,
+    domain_is_convex,
+    lane_text,
+    sign_word,
+    smoothness_word,
+    statement_curvature,
+)
 from optdsl.errors import Diagnostic, ModelError, Span
 from optdsl.model.faults import in_words, place_of
 from optdsl.model.model import Constraint, DomainCondition, Marks, Model, Objective, Relation
 from optdsl.terms.frame import Frame
-from optdsl.terms.nodes import Index
-from optdsl.terms.show import index_letter
 
 Result = TypeVar("Result")
-ROUGHNESS = ("discontinuous", "nonsmooth", "C1", "smooth")
 
 
 def analyze(model: Model, *, explain: bool = False) -> Analysis:
@@ -95,15 +99,15 @@ class _Analyst:
                 self._validate(objective.body, root)
                 blame = self._blame(reason, objective.marks, objective.span, name)
                 fact = self.facts.find(objective.body, root)
-                smoothness = _smoothness_word(fact)
-                curvature = _curvature_word(fact)
+                smoothness = smoothness_word(fact)
+                curvature = statement_curvature(fact)
                 return (
-                    StatementFact(name, line, "objective", curvature, smoothness, False, blame, _sign_word(fact)),
+                    StatementFact(name, line, "objective", curvature, smoothness, False, blame, sign_word(fact)),
                     None,
                 )
             self._finite(sink, objective.body, name, objective.span, root, objective.marks)
         curved = sink.bent or bool(sink.squares or sink.products)
-        smoothness = _smoothness_word(self.facts.find(objective.body, root)) if curved else "smooth"
+        smoothness = smoothness_word(self.facts.find(objective.body, root)) if curved else "smooth"
         curvature = sense if curved else AFFINE if sink.terms else "constant"
         curvature, sign, proof = self._told(objective.body, root, objective.marks, curvature, steps)
         kinds = kinds_of(self.auxiliary.cones[cones:]) | ({"quadratic"} if sink.squares or sink.products else set())
@@ -124,7 +128,7 @@ class _Analyst:
         )
 
     def _smoothness(self, bodies: Sequence[sympy.Expr], frame: Frame) -> str:
-        return min((_smoothness_word(self.facts.find(b, frame)) for b in bodies), key=ROUGHNESS.index)
+        return min((smoothness_word(self.facts.find(b, frame)) for b in bodies), key=ROUGHNESS.index)
 
     def _told(
         self, body: sympy.Expr, frame: Frame, marks: Marks, known: str, steps: tuple[Step, ...]
@@ -133,7 +137,7 @@ class _Analyst:
         if not self.explain:
             return known, None, steps
         fact = self.facts.find(body, frame)
-        return _curvature_word(fact, known), _sign_word(fact), steps or steps_of(body, frame, self.facts, marks)
+        return statement_curvature(fact, known), sign_word(fact), steps or steps_of(body, frame, self.facts, marks)
 
     def _gather(self, body: sympy.Expr, sense: str, root: Frame) -> Sink:
         sink = self.collector.sink(root, sense, quadratic=True)
@@ -161,9 +165,9 @@ class _Analyst:
                 blame = self._blame(reason, constraint.marks, constraint.span, name)
                 fact = self.facts.find(bodies[0], frame)
                 smoothness = self._smoothness(bodies, frame)
-                curvature = _curvature_word(fact)
+                curvature = statement_curvature(fact)
                 return StatementFact(
-                    name, line, "constraint", curvature, smoothness, False, blame, _sign_word(fact), kinds
+                    name, line, "constraint", curvature, smoothness, False, blame, sign_word(fact), kinds
                 )
         known = next((c for c in words if c in (CONVEX, CONCAVE)), words[0])
         if AFFINE in words and known == "constant":
@@ -366,7 +370,7 @@ class _Analyst:
     ) -> None:
         row = int(np.flatnonzero(np.isnan(values))[0])
         lane = self.model.lanes.lane(frame, np.unravel_index(row, frame.shape) if frame.shape else ())
-        message = f"in `{name}`{_lane_text(lane, marks)}, {what} is not a finite number"
+        message = f"in `{name}`{lane_text(lane, marks)}, {what} is not a finite number"
         hint = "a logarithm or root of negative data, or a division of data by zero, has no finite value"
         found = culprit(self.model, body)
         if found is not None:
@@ -379,7 +383,7 @@ class _Analyst:
 
     def _blame(self, reason: NotCollected, marks: Marks, span: Span, name: str) -> Diagnostic:
         where = place_of(reason.node, marks, span)
-        lane = _lane_text(reason.lane, marks) if reason.lane else ""
+        lane = lane_text(reason.lane, marks) if reason.lane else ""
         return Diagnostic(
             "not-solvable-yet",
             f"`{name}`{lane} is not proved convex: {reason.reason}",
@@ -401,7 +405,10 @@ class _Analyst:
         smoothness = min((f.smoothness for f in self.statements), key=ROUGHNESS.index, default="smooth")
         kind, convexity = type_of(self.model, self.statements, self.auxiliary.cones, smoothness)
         if refusal:
-            witness = self._witness(direction)
+            n = self.model.columns
+            affine = [(s.matrix(n), low, high) for _, s, low, high, new in self.pending if not s.bent and new is None]
+            broken = {fact.name for fact in self.statements if not fact.ok}
+            witness = first_witness(self.model, broken, affine, direction)
             return Analysis(
                 self.model,
                 kind,
@@ -427,35 +434,6 @@ class _Analyst:
             self._objective_arrays(sink, columns, quadratic),
             tuple(self.auxiliary.cones),
             tuple(self.matrix_cones),
-        )
-
-    def _witness(self, direction: np.ndarray | None) -> Witness | None:
-        """Two points that show that a statement which was not proved convex is not."""
-        broken = {fact.name for fact in self.statements if not fact.ok}
-        domain = self._affine_domain()
-        found: list[tuple[Statement, list[np.ndarray]]] = []
-        objective = self.model.objective
-        if objective is not None and objective.name in broken:
-            along = [] if direction is None else [direction[: self.model.columns]]
-            found.append((Statement.of_objective(objective), along))
-        for constraint in self.model.constraints:
-            if constraint.name in broken:
-                found.extend((Statement.of_relation(constraint, r), []) for r in constraint.relations)
-        for statement, along in found:
-            witness = find_witness(self.model, statement, domain, directions=along)
-            if witness is not None:
-                return witness
-        return None
-
-    def _affine_domain(self) -> Domain:
-        """D as far as bounds and the affine constraints give it."""
-        n = self.model.columns
-        affine = [(s.matrix(n), low, high) for _, s, low, high, new in self.pending if not s.bent and new is None]
-        if not affine:
-            return Domain.of(self.model)
-        matrix = sp.csr_array(sp.vstack([m for m, _, _ in affine], format="csr"))
-        return Domain.of(
-            self.model, matrix, np.concatenate([low for _, low, _ in affine]), np.concatenate([u for _, _, u in affine])
         )
 
     def _with_witness(self, witness: Witness | None) -> tuple[StatementFact, ...]:
@@ -501,18 +479,6 @@ class _Analyst:
         )
 
 
-def domain_is_convex(condition: DomainCondition, frame: Frame, facts: Facts) -> bool:
-    """Whether the condition holds on a convex set: its expression is concave or has the sign; of a divisor, a sign."""
-    for over in condition.overs:
-        frame = facts.lanes.extend(frame, over).child
-    if frame.size == 0:
-        return True
-    fact = facts.find(condition.expression, frame)
-    fits = fact.lo >= 0
-    fits = fits | (fact.hi <= 0) if condition.kind == "nonzero" else fits | fact.concave
-    return bool(fits.all())
-
-
 def _auxiliary_rows(held: Sink | HeldRows, columns: int) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:
     """lower <= matrix @ x <= upper for rows that hold an auxiliary variable."""
     matrix = held.matrix(columns)
@@ -520,31 +486,3 @@ def _auxiliary_rows(held: Sink | HeldRows, columns: int) -> tuple[sp.csr_array, 
     if held.sense == CONVEX:
         return matrix, -free, -held.constant
     return matrix, -held.constant, free
-
-
-def _curvature_word(fact: Fact, proved: str = "unknown") -> str:
-    """The curvature as written: that of the composition rule, else what was proved of it otherwise."""
-    if fact.reason == "constant":
-        return "constant"
-    for word, holds in ((AFFINE, fact.affine), (CONVEX, fact.convex), (CONCAVE, fact.concave)):
-        if holds.size and holds.all():
-            return word
-    return proved
-
-
-def _smoothness_word(fact: Fact) -> str:
-    """The smoothness of the roughest lane."""
-    return Smoothness(int(fact.smooth.min())).word if fact.smooth.size else "smooth"
-
-
-def _sign_word(fact: Fact) -> str:
-    if fact.lo.size and (fact.lo >= 0).all():
-        return "zero" if (fact.hi <= 0).all() else "nonnegative"
-    if fact.hi.size and (fact.hi <= 0).all():
-        return "nonpositive"
-    return "unknown"
-
-
-def _lane_text(lane: Mapping[Index, Label], marks: Marks) -> str:
-    parts = [f"{marks.names.get(i) or index_letter(i)} = {label_text(v)}" for i, v in sorted(lane.items(), key=str)]
-    return f" at {', '.join(parts)}" if parts else ""

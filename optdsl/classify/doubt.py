@@ -1,0 +1,45 @@
+"""Whether a statement that was not proved convex is shown not to be: the search for a witness on D."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+
+from optdsl.classify.witness import Domain, Statement, Witness, find_witness
+from optdsl.model.model import Model
+
+Affine = tuple[sp.csr_array, np.ndarray, np.ndarray]
+
+
+def first_witness(
+    model: Model, broken: Collection[str], affine: Sequence[Affine], direction: np.ndarray | None
+) -> Witness | None:
+    """Two points that show that one of the statements named in `broken` is not convex.
+
+    affine: rows (matrix, lower, upper) over the model's columns that D includes. direction (n,): one along which the
+    objective is known to curve the wrong way.
+    """
+    domain = _domain(model, affine)
+    found: list[tuple[Statement, list[np.ndarray]]] = []
+    objective = model.objective
+    if objective is not None and objective.name in broken:
+        along = [] if direction is None else [direction[: model.columns]]
+        found.append((Statement.of_objective(objective), along))
+    for constraint in model.constraints:
+        if constraint.name in broken:
+            found.extend((Statement.of_relation(constraint, r), []) for r in constraint.relations)
+    for statement, along in found:
+        witness = find_witness(model, statement, domain, directions=along)
+        if witness is not None:
+            return witness
+    return None
+
+
+def _domain(model: Model, affine: Sequence[Affine]) -> Domain:
+    """D as far as bounds and the affine constraints give it."""
+    if not affine:
+        return Domain.of(model)
+    matrix = sp.csr_array(sp.vstack([m for m, _, _ in affine], format="csr"))
+    return Domain.of(model, matrix, np.concatenate([a[1] for a in affine]), np.concatenate([a[2] for a in affine]))

@@ -1,0 +1,56 @@
+"""What is told of a statement in RESULT.md's words, and where its parts are defined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from optdsl.atoms import Smoothness
+from optdsl.classify.collect import AFFINE, CONCAVE, CONVEX
+from optdsl.classify.facts import Fact, Facts
+from optdsl.data.members import Label, label_text
+from optdsl.model.model import DomainCondition, Marks
+from optdsl.terms.frame import Frame
+from optdsl.terms.nodes import Index
+from optdsl.terms.show import index_letter
+
+ROUGHNESS = ("discontinuous", "nonsmooth", "C1", "smooth")
+
+
+def domain_is_convex(condition: DomainCondition, frame: Frame, facts: Facts) -> bool:
+    """Whether the condition holds on a convex set: its expression is concave or has the sign; of a divisor, a sign."""
+    for over in condition.overs:
+        frame = facts.lanes.extend(frame, over).child
+    if frame.size == 0:
+        return True
+    fact = facts.find(condition.expression, frame)
+    fits = fact.lo >= 0
+    fits = fits | (fact.hi <= 0) if condition.kind == "nonzero" else fits | fact.concave
+    return bool(fits.all())
+
+
+def statement_curvature(fact: Fact, proved: str = "unknown") -> str:
+    """The curvature as written: that of the composition rule, else what was proved of it otherwise."""
+    if fact.reason == "constant":
+        return "constant"
+    for word, holds in ((AFFINE, fact.affine), (CONVEX, fact.convex), (CONCAVE, fact.concave)):
+        if holds.size and holds.all():
+            return word
+    return proved
+
+
+def smoothness_word(fact: Fact) -> str:
+    """The smoothness of the roughest lane."""
+    return Smoothness(int(fact.smooth.min())).word if fact.smooth.size else "smooth"
+
+
+def sign_word(fact: Fact) -> str:
+    if fact.lo.size and (fact.lo >= 0).all():
+        return "zero" if (fact.hi <= 0).all() else "nonnegative"
+    if fact.hi.size and (fact.hi <= 0).all():
+        return "nonpositive"
+    return "unknown"
+
+
+def lane_text(lane: Mapping[Index, Label], marks: Marks) -> str:
+    parts = [f"{marks.names.get(i) or index_letter(i)} = {label_text(v)}" for i, v in sorted(lane.items(), key=str)]
+    return f" at {', '.join(parts)}" if parts else ""
