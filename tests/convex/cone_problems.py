@@ -135,7 +135,7 @@ def outside_dual(one: Cone, duals: tuple[np.ndarray, ...], rng: np.random.Genera
             for dual, value in zip(duals, values, strict=True)
         )
         size = sum(np.abs(value.reshape(one.lanes, -1)).sum(axis=1) for value in values)
-        worst = min(worst, float((scale * products / (scale * size)).min(initial=0.0)))
+        worst = min(worst, float((scale * products / (scale * np.maximum(size, 1e-300))).min(initial=0.0)))
     return -worst
 
 
