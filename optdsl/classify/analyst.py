@@ -11,16 +11,17 @@ import scipy.sparse as sp
 import sympy
 
 from optdsl.classify.analysis import Analysis, MatrixCone, ObjectiveArrays, Rewritten, RowBlock, StatementFact
-from optdsl.classify.collect import AFFINE, CONCAVE, CONVEX, Auxiliary, Collector, NotCollected, Sink
+from optdsl.classify.collect import Collector
 from optdsl.classify.cones import Affine, CollectedCone, HeldRows
 from optdsl.classify.doubt import first_witness
 from optdsl.classify.facts import Facts
-from optdsl.classify.infinite import culprit
+from optdsl.classify.infinite import culprit, sound
 from optdsl.classify.kinds import ConeKind, kinds_of, type_of
 from optdsl.classify.proof import Step, steps_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
 from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
+from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink
 from optdsl.classify.witness import Witness
 from optdsl.classify.words import (
     ROUGHNESS,
@@ -57,6 +58,7 @@ class _Analyst:
         self.statements: list[StatementFact] = []
         self.pending: list[tuple[int, Sink, np.ndarray, np.ndarray, Rewritten | None]] = []
         self.matrix_cones: list[MatrixCone] = []
+        self.checked = (0, 0)  # auxiliary rows and cones that are known to be finite
         self.mistakes: list[Diagnostic] = []
 
     def run(self) -> Analysis:
@@ -364,6 +366,10 @@ class _Analyst:
         if not np.isfinite(sink.constant).all():
             bad = np.where(np.isfinite(sink.constant), 0, np.nan)
             self._not_finite(bad, body, name, span, frame, marks, "a constant")
+        held = (len(self.auxiliary.rows), len(self.auxiliary.cones))
+        if not sound(self.auxiliary, *map(min, self.checked, held)):
+            self._not_finite(np.full(1, np.nan), body, name, span, Frame().as_root(), marks, "a number")
+        self.checked = held
 
     def _not_finite(
         self, values: np.ndarray, body: sympy.Basic, name: str, span: Span, frame: Frame, marks: Marks, what: str
@@ -376,7 +382,7 @@ class _Analyst:
         if found is not None:
             fact, part = found
             message, span = f"in `{name}`, {fact}", place_of(part, marks, span)
-            hint = "`inf` may stand as a bound only; leave infinite entries out with `if`"
+            hint = "leave infinite entries out with `if`, or give a large number that means something"
             if "divisor" in fact:
                 hint = "leave that case out with `if`, or correct the data"
         raise ModelError(Diagnostic("not-finite", message, span, hint, self.model.source))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import sympy
 
+from optdsl.classify.sink import CONVEX, Auxiliary, Sink
 from optdsl.data.arrays import DenseArray, ParameterValue, SparseArray
 from optdsl.model.keyed import entry_name, member_at
 from optdsl.model.model import Model
@@ -18,13 +19,30 @@ def culprit(model: Model, body: sympy.Basic) -> tuple[str, sympy.Basic] | None:
     for entry in _entries(body):
         found = _first(model.parameters.get(entry.name), infinite=True)
         if found is not None:
-            return f"`{entry_name(entry.name, found[0])}` is {found[1]:g} and stands as a coefficient", entry
+            return f"`{entry_name(entry.name, found[0])}` is {found[1]:g}, which may stand as a bound only", entry
     for power in sorted(body.atoms(sympy.Pow), key=str):
         if power.exp.is_negative and isinstance(power.base, nodes.ParameterEntry):
             found = _first(model.parameters.get(power.base.name), infinite=False)
             if found is not None:
                 return f"`{entry_name(power.base.name, found[0])}` is 0 and stands as a divisor", power.base
     return None
+
+
+def sound(auxiliary: Auxiliary, rows: int, cones: int) -> bool:
+    """Whether the rows and cones from these numbers on have finite coefficients and sides.
+
+    A row may be infinite on the side where it says nothing: `min(x, inf)` is x.
+    """
+    for held in auxiliary.rows[rows:]:
+        wrong = np.inf if held.sense == CONVEX else -np.inf
+        parts = [t.coefficients for t in held.terms] if isinstance(held, Sink) else [held.expression.values]
+        if np.isnan(held.constant).any() or (held.constant == wrong).any() or not _finite(parts):
+            return False
+    return all(_finite([part.values, part.constant]) for cone in auxiliary.cones[cones:] for part in cone.parts)
+
+
+def _finite(arrays: Sequence[np.ndarray]) -> bool:
+    return all(bool(np.isfinite(values).all()) for values in arrays)
 
 
 def _entries(body: sympy.Basic) -> Iterator[nodes.ParameterEntry]:
