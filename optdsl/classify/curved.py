@@ -8,7 +8,7 @@ them different curvatures, slopes or exponents.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy
@@ -16,18 +16,14 @@ import sympy
 from optdsl.atoms import ENTRIES, REDUCTIONS, Interval
 from optdsl.classify.cones import Affine, CollectedCone, Graph, HeldRows
 from optdsl.classify.facts import Facts
+from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Collecting, NotCollected, Sink, Terms
 from optdsl.terms import nodes
 from optdsl.terms.fold import Fold
 from optdsl.terms.frame import Extension, Frame
 from optdsl.terms.nodes import has_variables
 
-if TYPE_CHECKING:
-    from optdsl.classify.collect import Collector, Sink
 
-CONVEX, CONCAVE, AFFINE = "convex", "concave", "affine"
-
-
-def collect_function(collector: Collector, node: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
+def collect_function(collector: Collecting, node: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
     """An elementwise function (or a power) with a graph."""
     facts = collector.facts
     assert facts is not None
@@ -76,11 +72,9 @@ def collect_function(collector: Collector, node: sympy.Basic, frame: Frame, mult
 
 
 def _constant_function(
-    collector: Collector, node: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink
+    collector: Collecting, node: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink
 ) -> None:
     """A function that is affine on its box: only a point is certain to be so, and then it is a constant."""
-    from optdsl.classify.collect import NotCollected
-
     facts = collector.facts
     assert facts is not None
     fact = facts.find(node, frame)
@@ -96,7 +90,7 @@ def _constant_function(
     sink.bent = True
 
 
-def collect_groups(collector: Collector, node: nodes.Reduce, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
+def collect_groups(collector: Collecting, node: nodes.Reduce, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
     """A reduction with a graph: norms, logsumexp, means."""
     facts = collector.facts
     assert facts is not None
@@ -123,7 +117,7 @@ def collect_groups(collector: Collector, node: nodes.Reduce, frame: Frame, multi
 
 
 def _member_stand_in(
-    collector: Collector, node: nodes.Reduce, row: Any, extension: Extension, curvature: float, extra: Sequence[float]
+    collector: Collecting, node: nodes.Reduce, row: Any, extension: Extension, curvature: float, extra: Sequence[float]
 ) -> Affine:
     """The members of a reduction, each affine or replaced on the side that the reduction presses it to."""
     facts = collector.facts
@@ -143,7 +137,7 @@ def _member_stand_in(
     return stand_in(collector, node.body, child, _side(curvature, back.reshape(child.shape), child))
 
 
-def stand_in(collector: Collector, argument: sympy.Basic, root: Frame, side: str) -> Affine:
+def stand_in(collector: Collecting, argument: sympy.Basic, root: Frame, side: str) -> Affine:
     """An argument over the lanes of `root`: itself where it is affine, else a variable on its convex or concave side."""
     facts = collector.facts
     assert facts is not None
@@ -160,11 +154,9 @@ def stand_in(collector: Collector, argument: sympy.Basic, root: Frame, side: str
 
 
 def require_side(
-    collector: Collector, node: sympy.Basic, curvature: np.ndarray, frame: Frame, multiplier: np.ndarray, sink: Sink
+    collector: Collecting, node: sympy.Basic, curvature: np.ndarray, frame: Frame, multiplier: np.ndarray, sink: Sink
 ) -> None:
     """Raise unless, in every lane, the function times its multiplier curves the way the sink takes."""
-    from optdsl.classify.collect import NotCollected
-
     wanted = {CONVEX: 1.0, CONCAVE: -1.0, AFFINE: 0.0}[sink.sense]
     turned = np.sign(multiplier) * curvature
     fits = (turned == 0) | ((wanted != 0) & (turned * wanted > 0)) | (multiplier == 0)
@@ -188,13 +180,11 @@ def require_side(
 
 def add_columns(sink: Sink, columns: np.ndarray, frame: Frame, multiplier: np.ndarray) -> None:
     """Add multiplier * (one variable a lane of the frame) to the sink."""
-    from optdsl.classify.collect import Terms
-
     sink.terms.append(Terms(frame, columns.reshape(frame.shape), multiplier))
     sink.bent = True
 
 
-def _keep(collector: Collector, graph: Graph, quadratic: bool) -> None:
+def _keep(collector: Collecting, graph: Graph, quadratic: bool) -> None:
     marked = [CollectedCone(c.kind, c.parts, c.exponent, c.size, quadratic) for c in graph.cones]
     collector.auxiliary.cones.extend(marked)
     collector.auxiliary.rows.extend(graph.rows)
@@ -213,7 +203,7 @@ def _boxes(row: Any, boxes: list[Interval]) -> list[Interval]:
 
 
 def _exponents(
-    collector: Collector, row: Any, arguments: Sequence[sympy.Basic], frame: Frame, boxes: Sequence[Interval]
+    collector: Collecting, row: Any, arguments: Sequence[sympy.Basic], frame: Frame, boxes: Sequence[Interval]
 ) -> list[np.ndarray]:
     """The exponents `p` of a function, and for powers on which side of 0 the base is, by lane."""
     if "p" not in row.data_arguments:

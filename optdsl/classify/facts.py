@@ -62,6 +62,12 @@ class Fact:
         return self.curvature == 0
 
 
+def _nothing(frame: Frame) -> Fact:
+    """The facts of a variable where there are no lanes: no entry is looked up, so none can be missing."""
+    zero = np.zeros(tuple(min(size, 1) for size in frame.shape))
+    return Fact(zero, zero, zero, np.full(zero.shape, SMOOTH), "variable")
+
+
 @dataclass(eq=False)
 class Facts:
     """Finds facts. `lower` and `upper` (n,) bound the model's columns on the domain D."""
@@ -107,6 +113,8 @@ class Facts:
     # ------------------------------------------------------------------------------------------- leaves and sums
 
     def _entry(self, node: nodes.VariableEntry, frame: Frame) -> Fact:
+        if not frame.size:
+            return _nothing(frame)
         columns = self.lanes.columns(node, frame)
         shape = columns.shape
         return Fact(self.lower[columns], self.upper[columns], np.zeros(shape), np.full(shape, SMOOTH), "variable")

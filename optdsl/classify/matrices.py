@@ -7,26 +7,21 @@ k d² + i d + j.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optdsl.atoms.kinds import ConeKind
 from optdsl.classify.cones import Affine, CollectedCone, HeldRows
-from optdsl.classify.curved import AFFINE, CONCAVE, CONVEX, add_columns, require_side
+from optdsl.classify.curved import add_columns, require_side
+from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Collecting, NotCollected, Sink
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 
-if TYPE_CHECKING:
-    from optdsl.classify.collect import Collector, Sink
-
 
 def collect_matrix_function(
-    collector: Collector, node: nodes.ArrayCall, frame: Frame, multiplier: np.ndarray, sink: Sink
+    collector: Collecting, node: nodes.ArrayCall, frame: Frame, multiplier: np.ndarray, sink: Sink
 ) -> None:
     """Add multiplier * function(matrix) to the sink. Raises NotCollected where it curves the wrong way."""
-    from optdsl.classify.collect import NotCollected
-
     found = _FUNCTIONS.get(node.name)
     if found is None or node.positions:
         raise NotCollected(node, f"`{node.name}` of variables has no form in cones")
@@ -45,7 +40,7 @@ class _Block:
         self.entries, self.shape = entries, shape
 
 
-def _block(collector: Collector, argument, frame: Frame) -> _Block:  # type: ignore[no-untyped-def]
+def _block(collector: Collecting, argument, frame: Frame) -> _Block:  # type: ignore[no-untyped-def]
     root = frame.as_root()
     if isinstance(argument, nodes.Block):
         child = collector.lanes.extend(root, nodes.over(argument.axes)).child.as_root()
@@ -61,7 +56,7 @@ def _block(collector: Collector, argument, frame: Frame) -> _Block:  # type: ign
 class _Matrices:
     """Builds block matrices, one per lane, and asks them to be positive semidefinite."""
 
-    def __init__(self, collector: Collector, lanes: int) -> None:
+    def __init__(self, collector: Collecting, lanes: int) -> None:
         self.collector, self.lanes = collector, lanes
 
     def new(self, count: int) -> Affine:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from optdsl.classify.collect import CONVEX, Sink, Square
 from optdsl.classify.definite import is_semidefinite
+from optdsl.classify.sink import CONVEX, Sink, Square
 
 # A square of a row with more entries than this stays a square: forming F'WF would fill the matrix.
 SHORT_ROW = 8

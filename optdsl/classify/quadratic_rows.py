@@ -6,24 +6,18 @@ with weights of one sign, as it stands; otherwise its matrix is factorized. |(2u
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import scipy.sparse as sp
 
 from optdsl.classify.cones import Affine, CollectedCone, Graph
 from optdsl.classify.definite import is_semidefinite
-
-if TYPE_CHECKING:
-    from optdsl.classify.collect import Collector, Sink
+from optdsl.classify.sink import AFFINE, CONVEX, Collecting, NotCollected, Sink, Terms
 
 DENSE_UP_TO = 1500
 
 
-def quadratics_to_cones(collector: Collector, sink: Sink) -> None:
+def quadratics_to_cones(collector: Collecting, sink: Sink) -> None:
     """Replace what the sink has collected of squares and products. Raises NotCollected where it curves the wrong way."""
-    from optdsl.classify.collect import AFFINE, CONVEX, NotCollected, Terms
-
     if not (sink.squares or sink.products):
         return
     node = (sink.products or sink.squares)[0].node
@@ -49,7 +43,7 @@ def quadratics_to_cones(collector: Collector, sink: Sink) -> None:
     sink.products.clear()
 
 
-def _as_squares(collector: Collector, sink: Sink, sign: float) -> tuple[Affine, np.ndarray, None]:
+def _as_squares(collector: Collecting, sink: Sink, sign: float) -> tuple[Affine, np.ndarray, None]:
     parts, groups = [], []
     for square in sink.squares:
         root_weight = np.sqrt(sign * square.weight)
@@ -81,10 +75,8 @@ def _stacked(*parts: Affine) -> Affine:
     )
 
 
-def _factorized(collector: Collector, sink: Sink, sign: float) -> tuple[Affine, np.ndarray, Affine]:
+def _factorized(collector: Collecting, sink: Sink, sign: float) -> tuple[Affine, np.ndarray, Affine]:
     """Members u with u'u the rows' quadratic parts, and the linear rest that products and squares bring."""
-    from optdsl.classify.collect import NotCollected
-
     n = collector.auxiliary.first + collector.auxiliary.count
     size = sink.root.size
     matrix = sp.csr_array((size * n, size * n))

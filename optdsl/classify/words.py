@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from optdsl.atoms import Smoothness
-from optdsl.classify.collect import AFFINE, CONCAVE, CONVEX
 from optdsl.classify.facts import Fact, Facts
+from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX
 from optdsl.data.members import Label, label_text
 from optdsl.model.model import DomainCondition, Marks
 from optdsl.terms.frame import Frame
