@@ -17,11 +17,15 @@ from optdsl.language.tree import Compare, Constraint, Name, SubjectTo
 
 CONTINUOUS = (
     "blending",
+    "box",
     "cvar",
     "diet",
     "dispatch",
     "fairness",
     "game",
+    "gates",
+    "max_cut",
+    "max_entropy",
     "max_flow",
     "multicommodity",
     "network_flow",
@@ -29,7 +33,9 @@ CONTINUOUS = (
     "portfolio",
     "production",
     "project",
+    "robust_lp",
     "transportation",
+    "water_filling",
 )
 # example: the declaration of its integer variable, the variable, its domain
 INTEGER = {
