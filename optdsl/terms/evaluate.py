@@ -62,12 +62,24 @@ class Lanes(LaneSets):
         for mask, branch in branches:
             if mask.all():
                 return self.numbers(branch, frame)
-        result = np.zeros(frame.shape)
+        parts = []
         for mask, branch in branches:
             if mask.any():
                 extension = self.filtered(frame, mask)
-                extension.scatter(result, self.numbers(branch, extension.child))
+                parts.append((extension, self.numbers(branch, extension.child)))
+        result = np.zeros(_spread(frame, [mask for mask, _ in branches], parts))
+        for extension, value in parts:
+            extension.scatter(result, value)
         return result
+
+
+def _spread(
+    frame: Frame, whole: Sequence[np.ndarray], parts: Sequence[tuple[Extension, np.ndarray]]
+) -> tuple[int, ...]:
+    """The shape that holds values over the frame and over parts of it: 1 along what none of them depends on."""
+    used = {d for value in whole for d, size in enumerate(value.shape) if size != 1}
+    used = used.union(*(extension.reach(value) for extension, value in parts))
+    return tuple(size if d in used else 1 for d, size in enumerate(frame.shape))
 
 
 def _scalar(value: float, frame: Frame) -> np.ndarray:
@@ -239,10 +251,10 @@ def _logic(lanes: Lanes, node: nodes.Logic, frame: Frame) -> np.ndarray:
         if (result != wanted).all():
             result = lanes.condition(part, frame)
             continue
-        full = np.array(np.broadcast_to(result, frame.shape))
         extension = lanes.filtered(frame, result != wanted)
-        extension.scatter(full, lanes.condition(part, extension.child))
-        result = full
+        value = lanes.condition(part, extension.child)
+        result = np.array(np.broadcast_to(result, _spread(frame, [result], [(extension, value)])))
+        extension.scatter(result, value)
     return result
 
 

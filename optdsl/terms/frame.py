@@ -113,13 +113,21 @@ class Extension:
         return moved
 
     def scatter(self, target: np.ndarray, value: np.ndarray) -> None:
-        """Write a child's value into `target`, a full array over the parent (the child's lanes are distinct in it)."""
-        key: list[np.ndarray] = [np.empty(0)] * len(self.parent.shape)
+        """Write a child's value into `target`, an array over the parent (the child's lanes are distinct in it).
+
+        `target` may be of length 1 along dimensions that the value does not depend on (see `reach`).
+        """
+        key: list[np.ndarray] = [np.zeros((1,) * len(self.child.shape), dtype=np.int64)] * len(self.parent.shape)
         for dim, origins in enumerate(self.parents):
             for origin in origins:
-                codes = np.arange(self.child.shape[dim]) if origin.codes is None else origin.codes
-                key[origin.dim] = self.child.along(dim, codes)
-        target[tuple(key)] = np.broadcast_to(value, self.child.shape)
+                if target.shape[origin.dim] > 1:
+                    codes = np.arange(self.child.shape[dim]) if origin.codes is None else origin.codes
+                    key[origin.dim] = self.child.along(dim, codes)
+        target[tuple(key)] = value
+
+    def reach(self, value: np.ndarray) -> set[int]:
+        """The dimensions of the parent that a child's value depends on."""
+        return {o.dim for d, size in enumerate(value.shape) if size != 1 for o in self.parents[d]}
 
     def segments(self) -> tuple[list[int], list[int], np.ndarray, int]:
         """What a reduction to the parent needs where lanes are ragged.
@@ -232,21 +240,13 @@ class FrameBuilder:
         dims = [d for d, size in enumerate(condition.shape) if size != 1]
         if not dims:
             if not bool(condition.reshape(-1)[0]):
-                self._empty()
+                self.add_dense(0, {})  # no lanes at all, and every dimension stays what it is
             return
         flat = condition.reshape([condition.shape[d] for d in dims])
         if flat.all():
             return
         lanes = np.nonzero(flat)
         self.merge(dims, lanes, {}, len(lanes[0]))
-
-    def _empty(self) -> None:
-        nothing = np.empty(0, dtype=np.int64)
-        if self.shape:
-            dims = list(range(len(self.shape)))
-            self.merge(dims, [nothing] * len(dims), {}, 0)
-        else:
-            self.add_dense(0, {})
 
     def finish(self) -> Extension:
         root = tuple(

@@ -281,8 +281,7 @@ class LaneSets:
             raise LaneFault("zero-step", each.set, {})
         slot = each.slots[0]
         if not isinstance(slot, Index) or slot in builder.bindings:
-            inside = self.in_range(slot, low, high, step, current)
-            builder.filter(np.broadcast_to(inside, np.broadcast_shapes(inside.shape, current.shape)))
+            builder.filter(self.in_range(slot, low, high, step, current))
             return
         low, high, step = np.broadcast_arrays(low, high, step)
         count = np.maximum(0, (high - low) // step + 1)
