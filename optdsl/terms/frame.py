@@ -120,7 +120,7 @@ class Extension:
         key: list[np.ndarray] = [np.zeros((1,) * len(self.child.shape), dtype=np.int64)] * len(self.parent.shape)
         for dim, origins in enumerate(self.parents):
             for origin in origins:
-                if target.shape[origin.dim] > 1:
+                if target.shape[origin.dim] != 1:
                     codes = np.arange(self.child.shape[dim]) if origin.codes is None else origin.codes
                     key[origin.dim] = self.child.along(dim, codes)
         target[tuple(key)] = value
