@@ -49,7 +49,7 @@ class Functions:
     smaller: Callable[[Any, Any], Any] = np.minimum
     absolute: Callable[[Any], Any] = np.abs
     huber: Callable[[Any, float], Any] = lambda x, m: np.where(np.abs(x) <= m, x * x, 2 * m * np.abs(x) - m * m)
-    largest: Callable[[list[Any], int], Any] = lambda values, k: np.sort(np.array(values), axis=0)[len(values) - k :].sum(0)
+    largest: Callable[[list[Any], int], Any] = lambda values, k: np.sort(np.broadcast_arrays(*values), axis=0)[-k:].sum(0)
 
 
 class Outside(Exception):
@@ -426,6 +426,9 @@ class Naive:
         if name in REDUCED and len(arguments) == (2 if name in ("sum_largest", "norm") else 1):
             grid = arguments[0]
             return self.reduced(name, [grid.at[k] for k in sorted(grid.at)], arguments[1:])
+        if name == "tv":
+            values = listed(arguments[0])
+            return sum(self.functions.absolute(b - a) for a, b in itertools.pairwise(values))
         if name in GRIDS:
             return GRIDS[name](*arguments)
         return broadcast(lambda *a: self.function(name, *a), *arguments)

@@ -32,12 +32,15 @@ def by_optdsl(text: str) -> Answer | None:
         solution = optdsl.parse(text).solve()
     except OptError:
         return None
-    blank = Naive(text, {})
-    point = None
-    if solution.objective is not None:
-        names = [n for n, d in blank.declared.items() if type(d).__name__ == "VarDecl"]
-        point = {name: dict(_entries(solution[name])) for name in names}
+    point = None if solution.objective is None else point_of_solution(text, solution)
     return Answer(solution.status.word, solution.objective, point)
+
+
+def point_of_solution(text: str, solution: optdsl.Solution) -> dict[str, dict[Member, Any]]:
+    """The values of all variables, by name and label."""
+    declared = Naive(text, {}).declared
+    names = [n for n, d in declared.items() if type(d).__name__ == "VarDecl"]
+    return {name: dict(_entries(solution[name])) for name in names}
 
 
 def _entries(array: Any) -> list[tuple[Member, float]]:

