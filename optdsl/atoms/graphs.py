@@ -140,6 +140,13 @@ def pow(g: Any, t: Any, x: Any, p: float, negative: bool) -> None:
         g.power(t, x, g.constant(1.0), 1.0 / (1.0 - p))
 
 
+def cbrt(g: Any, t: Any, x: Any, negative: bool) -> None:
+    """The cube root; `negative`: the argument is never positive, and the root is minus that of its size."""
+    if negative:
+        x, t = x * -1.0, t * -1.0
+    pow(g, t, x, 1.0 / 3.0, False)
+
+
 def square_over(g: Any, t: Any, x: Any, y: Any) -> None:
     g.square(x, t, y)
 

@@ -201,7 +201,8 @@ POWERS: tuple[Atom, ...] = (
         latex=r"\sqrt{#1}", source=BOYD, examples=(((2.0,), 1.4142135623730951),),
     ),
     entries(
-        name="cbrt", formula="cube root of x, negative for x < 0", parameters=("x",), arity=(1, 1), raw=np.cbrt,
+        name="cbrt", graph=graphs.cbrt,
+        formula="cube root of x, negative for x < 0", parameters=("x",), arity=(1, 1), raw=np.cbrt,
         domain=EVERYWHERE, range=increasing(np.cbrt), slope=constant_slope(1.0),
         curvature=signs((0.0,), (1.0, -1.0)), smoothness=singular_at(0.0, NONSMOOTH),
         summary=("all numbers", "increasing", "convex for x <= 0, concave for x >= 0", "nonsmooth at 0"),

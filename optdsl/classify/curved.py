@@ -65,6 +65,8 @@ def collect_function(collector: Collecting, node: sympy.Basic, frame: Frame, mul
     if row.name == "pow":
         negative = bool((boxes[0].hi <= 0).all())
         row.graph(graph, t, given[0], given[1], negative)
+    elif row.name == "cbrt":
+        row.graph(graph, t, given[0], curvature > 0)  # convex where the argument is never positive
     else:
         row.graph(graph, t, *given)
     _keep(collector, graph, row.quadratic_form is not None)
