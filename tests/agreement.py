@@ -32,9 +32,7 @@ def keys_of(axes: Sequence[Any]) -> list[Member]:
 
 def point_of(model: Model, columns: np.ndarray) -> dict[str, dict[Member, Any]]:
     """The values of all columns, by variable and label; `columns` may be (n,) or (n, points)."""
-    return {
-        name: dict(zip(keys_of(v.axes), v.entries(columns), strict=True)) for name, v in model.variables.items()
-    }
+    return {name: dict(zip(keys_of(v.axes), v.entries(columns), strict=True)) for name, v in model.variables.items()}
 
 
 def close(left: Any, right: Any) -> None:
@@ -42,13 +40,15 @@ def close(left: Any, right: Any) -> None:
 
 
 def slacks(model: Model, constraint: Constraint, columns: np.ndarray) -> dict[Member, list[float]]:
-    """By instance: the distance to every side, all of them at least 0 where the instance holds (equalities: two sides)."""
+    """By instance the distance to every side, at least 0 where the instance holds; an equality has two sides."""
     lanes = model.lanes.with_values(columns)
     frame = model.lanes_of(constraint.over)
     found: list[np.ndarray] = []
     for relation in constraint.relations:
         body = lanes.full(relation.body, frame).reshape(-1)
-        sides = {side: lanes.full(side, frame).reshape(-1) for side in (relation.lower, relation.upper) if side is not None}
+        sides = {
+            side: lanes.full(side, frame).reshape(-1) for side in (relation.lower, relation.upper) if side is not None
+        }
         if relation.lower is not None:
             found.append(body - sides[relation.lower])
         if relation.upper is not None:

@@ -49,18 +49,21 @@ class Functions:
     smaller: Callable[[Any, Any], Any] = np.minimum
     absolute: Callable[[Any], Any] = np.abs
     huber: Callable[[Any, float], Any] = lambda x, m: np.where(np.abs(x) <= m, x * x, 2 * m * np.abs(x) - m * m)
-    largest: Callable[[list[Any], int], Any] = lambda values, k: np.sort(np.broadcast_arrays(*values), axis=0)[-k:].sum(0)
+    largest: Callable[[list[Any], int], Any] = lambda values, k: np.sort(np.broadcast_arrays(*values), axis=0)[-k:].sum(
+        0
+    )
 
 
 class Outside(Exception):
     """An index outside its set, a missing member, a cycle: whatever the language calls an error."""
 
 
-
 class Naive:
     """The meaning of one text at one point. `point`: name -> {labels: value}; symmetric entries are given both ways."""
 
-    def __init__(self, text: str | tree.File, point: Mapping[str, Mapping[Member, Any]], functions: Functions | None = None):
+    def __init__(
+        self, text: str | tree.File, point: Mapping[str, Mapping[Member, Any]], functions: Functions | None = None
+    ):
         self.file = parse(text, "test.opt") if isinstance(text, str) else text
         self.point = point
         self.functions = functions or Functions()
@@ -177,7 +180,7 @@ class Naive:
     # ---------------------------------------------------------------------------------------- parameters and variables
 
     def axes(self, name: str) -> tuple[Axis, ...]:
-        """The axes of something declared: one per iterator, or one of all tuples where iterators depend on each other."""
+        """The axes of something declared: one per iterator, or one of all tuples where iterators depend."""
         if name not in self.axes_memo:
             self.axes_memo[name] = self.domain_axes(self.declared[name].domain, {})
         return self.axes_memo[name]
@@ -359,7 +362,9 @@ class Naive:
     def _subscript(self, node: tree.Subscript, env: Env) -> Any:
         plain = not any(isinstance(i, tree.Slice) or self.is_set(i, env) for i in node.indices)
         if plain and isinstance(node.base, tree.Name) and node.base.name not in env:
-            indices = [self.value(i, env) if not isinstance(i, tree.TupleExpr) else self.labels(i, env) for i in node.indices]
+            indices = [
+                self.value(i, env) if not isinstance(i, tree.TupleExpr) else self.labels(i, env) for i in node.indices
+            ]
             declaration = self.declared[node.base.name]
             if not any(isinstance(i, Grid) for i in indices) and isinstance(declaration, tree.ParamDecl | tree.VarDecl):
                 key = tuple(p for i in indices for p in (i if isinstance(i, tuple) else (label(i),)))
@@ -383,7 +388,9 @@ class Naive:
                 choices.append(((part,), {(p,): self._find(place, m) for p, m in enumerate(part.members)}))
                 continue
             width = len(axis.members[0]) if axis.members else 1
-            value = self.value(items[0], env) if not isinstance(items[0], tree.TupleExpr) else self.labels(items[0], env)
+            value = (
+                self.value(items[0], env) if not isinstance(items[0], tree.TupleExpr) else self.labels(items[0], env)
+            )
             if isinstance(value, Grid):
                 items.pop(0)
                 choices.append((value.axes, {k: self._find(place, (label(v),)) for k, v in value.at.items()}))
@@ -571,7 +578,21 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "/": lambda a, b: a / b,
     "^": lambda a, b: a**b,
 }
-REDUCED = ("sum", "prod", "mean", "max", "min", "norm1", "norminf", "norm2", "norm", "sumsq", "sum_largest", "any", "all")
+REDUCED = (
+    "sum",
+    "prod",
+    "mean",
+    "max",
+    "min",
+    "norm1",
+    "norminf",
+    "norm2",
+    "norm",
+    "sumsq",
+    "sum_largest",
+    "any",
+    "all",
+)
 
 
 def names_in(node: Any) -> list[str]:
@@ -585,7 +606,7 @@ def names_in(node: Any) -> list[str]:
 
 
 def is_new(slot: Any, env: Env) -> bool:
-    """Whether a slot of an iterator brings an index of its own: a name that is not bound around it, or no name at all."""
+    """Whether a slot of an iterator brings an index of its own: a name that is not bound around it, or none."""
     return slot.name not in env if isinstance(slot, tree.Name) else isinstance(slot, int | str)
 
 
@@ -630,7 +651,9 @@ def broadcast(function: Callable[..., Any], *operands: Any) -> Any:
         for operand in operands:
             if isinstance(operand, Grid):
                 own = spot[depth - len(operand.axes) :]
-                own = tuple(0 if a.positional and len(a.members) == 1 else p for a, p in zip(operand.axes, own, strict=True))
+                own = tuple(
+                    0 if a.positional and len(a.members) == 1 else p for a, p in zip(operand.axes, own, strict=True)
+                )
                 values.append(operand.at[own])
             else:
                 values.append(operand)
@@ -641,7 +664,9 @@ def broadcast(function: Callable[..., Any], *operands: Any) -> Any:
 def meet(*axes: Axis) -> None:
     """Axes that meet have the same members, or at least one of two has no labels of its own and the same length."""
     for one, two in itertools.pairwise(axes):
-        same = one.members == two.members or ((one.positional or two.positional) and len(one.members) == len(two.members))
+        same = one.members == two.members or (
+            (one.positional or two.positional) and len(one.members) == len(two.members)
+        )
         if not same:
             raise Outside("axes differ")
 
@@ -699,7 +724,10 @@ def _diff(x: Grid) -> Grid:
 
 def _conv(a: Grid, x: Grid) -> Grid:
     one, two = listed(a), listed(x)
-    result = [sum(one[k] * two[n - k] for k in range(len(one)) if 0 <= n - k < len(two)) for n in range(len(one) + len(two) - 1)]
+    result = [
+        sum(one[k] * two[n - k] for k in range(len(one)) if 0 <= n - k < len(two))
+        for n in range(len(one) + len(two) - 1)
+    ]
     return vector(result)
 
 

@@ -83,20 +83,46 @@ class Writer:
             "R": d.pick(["0..4 by 2", "2..5", "5..1 by -2", "{3, 1, 7}", "-1..1", '{2, "b", "z"}', "N"]),
         }
         texts["U"] = d.pick(
-            ["{i in N if i >= 2}", "N | R", "N & R", "R - N", "{i + 1 for i in N}", "{mod(i, 2) for i in N}",
-             "{j for i in N, j in 1..i if j != 2}", "N - {1}", "(N | {9}) - R", "{i in N if i in R or i = 1}",
-             "{k for k in N if not (k = 1)}", "1..size(S)"]
+            [
+                "{i in N if i >= 2}",
+                "N | R",
+                "N & R",
+                "R - N",
+                "{i + 1 for i in N}",
+                "{mod(i, 2) for i in N}",
+                "{j for i in N, j in 1..i if j != 2}",
+                "N - {1}",
+                "(N | {9}) - R",
+                "{i in N if i in R or i = 1}",
+                "{k for k in N if not (k = 1)}",
+                "1..size(S)",
+            ]
         )
         texts["A"] = d.pick(
-            ["{(i, s) in N * S if i > 1}", "N * S", "{(i, j) in N * N if i < j}", "{(i, j) for i in N, j in 1..i}",
-             "{(i, j) for j in N, i in N if i != j}", "{(i, s) in N * S if not (i = 1 and s = \"a\")}",
-             "{(2, 1), (1, 3), (1, 1)}", "{(\"a\", 1), (\"b\", 2), (\"a\", 3)}", "{(i, i + 1) for i in N}",
-             "{(i, j) in N * R if i in R}"]
+            [
+                "{(i, s) in N * S if i > 1}",
+                "N * S",
+                "{(i, j) in N * N if i < j}",
+                "{(i, j) for i in N, j in 1..i}",
+                "{(i, j) for j in N, i in N if i != j}",
+                '{(i, s) in N * S if not (i = 1 and s = "a")}',
+                "{(2, 1), (1, 3), (1, 1)}",
+                '{("a", 1), ("b", 2), ("a", 3)}',
+                "{(i, i + 1) for i in N}",
+                "{(i, j) in N * R if i in R}",
+            ]
         )
         texts["B"] = d.pick(
-            ["{(j, i) for (i, j) in A}", "{(i, j, k) for (i, j) in A, k in U}", "{(i, k) for (i, j) in A, (j, k) in A}",
-             "{(i, j, k) for (i, j) in A, (i, k) in A if k != j}", "{(i, j) in A if i = first(N)}" if n else "A",
-             "{(k, i) for k in S, i in N if i = 2}", "A - {(i, j) in A if j = 1}", "S * U"]
+            [
+                "{(j, i) for (i, j) in A}",
+                "{(i, j, k) for (i, j) in A, k in U}",
+                "{(i, k) for (i, j) in A, (j, k) in A}",
+                "{(i, j, k) for (i, j) in A, (i, k) in A if k != j}",
+                "{(i, j) in A if i = first(N)}" if n else "A",
+                "{(k, i) for k in S, i in N if i = 2}",
+                "A - {(i, j) in A if j = 1}",
+                "S * U",
+            ]
         )
         self.arities = {**dict.fromkeys("NSRU", 1), "A": 2, "B": 3 if "(i, j, k) for" in texts["B"] else 2}
         families = {
@@ -369,7 +395,7 @@ class Writer:
             return f"{entity.name}[{', '.join(i for i in indices if i is not None)}]"
         return None
 
-    # -------------------------------------------------------------------------------------------------- conditions, data
+    # -------------------------------------------------------------------------------------------- conditions, data
 
     def condition(self, scope: Scope, depth: int) -> str:
         d = self.dice
@@ -504,7 +530,8 @@ class Writer:
             return d.pick(
                 [f"({entity.name}[prev({inside}, {axis})] if ord({inside}, {axis}) > 1 else 0)",
                  f"({entity.name}[next({inside}, {axis})] if ord({inside}, {axis}) < size({axis}) else 1)",
-                 f"({entity.name}[prev({inside}, {axis})] if {inside} != first({axis}) else {entity.name}[last({axis})])"]
+                 f"({entity.name}[prev({inside}, {axis})] if {inside} != first({axis}) "
+                 f"else {entity.name}[last({axis})])"]
             )  # fmt: skip
         integer = self.integer_index(scope)
         if integer is None:
@@ -518,7 +545,8 @@ class Writer:
         a, b = self.linear(scope, 1), self.linear(scope, 1)
         over, inner = self.iterators(scope, 1)
         return d.pick(
-            [f"abs({a})", f"max({a}, {b})", f"max({a}, {b}, 0)", f"pos({a})", f"sum(abs({self.linear(inner, 1)}) for {over})",
+            [f"abs({a})", f"max({a}, {b})", f"max({a}, {b}, 0)", f"pos({a})",
+             f"sum(abs({self.linear(inner, 1)}) for {over})",
              f"norm1({self.linear(inner, 1)} for {over})", f"sum(max({self.linear(inner, 1)}, 0) for {over})",
              f"2 * abs({a}) + max({b}, 1)", f"hinge({a})", f"leaky_relu({a}, 0.5)", f"-min({a}, {b})",
              f"sum(pos({self.linear(inner, 1)}) + abs({self.linear(inner, 0)}) for {over})"]
@@ -532,7 +560,8 @@ class Writer:
             [f"({a})^2", f"sum(({self.linear(inner, 1)})^2 for {over})", f"square({a})",
              f"sumsq({self.linear(inner, 1)} for {over})", f"({a}) * ({self.linear(scope, 1)})",
              f"sum(({self.linear(inner, 1)}) * ({self.linear(inner, 0)}) for {over})",
-             f"squared_error({a}, {self.linear(scope, 0)})", f"sum({self.data(inner, 1)} * ({self.linear(inner, 1)})^2 for {over})"]
+             f"squared_error({a}, {self.linear(scope, 0)})",
+             f"sum({self.data(inner, 1)} * ({self.linear(inner, 1)})^2 for {over})"]
         )  # fmt: skip
 
     # ----------------------------------------------------------------------------------------------------- whole arrays
@@ -544,7 +573,9 @@ class Writer:
         """An array expression over whole sets; linear in the variables, or of data."""
         d = self.dice
         pool = self.arrays(self.variables, axes) * 2 if linear else self.arrays(self.parameters, axes)
-        kind = d.pick(["name", "name", "scaled", "add", "each", "product", "over", "slice", "broadcast", "negative", "transpose"])
+        kind = d.pick(
+            ["name", "name", "scaled", "add", "each", "product", "over", "slice", "broadcast", "negative", "transpose"]
+        )
         if depth <= 0:
             kind = "name"
         other = d.pick(["N", "S", "U"])
@@ -615,7 +646,14 @@ class Writer:
         name = self.fresh("c")
         if d.chance(25):
             axes = d.pick([("N",), ("S",), ("U",), ("N", "S"), ("N", "N")])
-            right = d.pick([self.array(axes, 0, False), self.value(), self.array(axes, 1, True), self.array(axes[1:], 0, False) if len(axes) > 1 else "1"])
+            right = d.pick(
+                [
+                    self.array(axes, 0, False),
+                    self.value(),
+                    self.array(axes, 1, True),
+                    self.array(axes[1:], 0, False) if len(axes) > 1 else "1",
+                ]
+            )
             return f"  {name}: {self.array(axes, 2, True)} {d.pick(['<=', '>=', '='])} {right}"
         over, scope = ("", ())
         if d.chance(80):

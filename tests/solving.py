@@ -78,7 +78,6 @@ def by_scipy(text: str, model: Model) -> Answer:
     return Answer(word, None if result.fun is None else sign * float(result.fun) + program["constant"])
 
 
-
 def functions() -> Functions:
     """CVXPY's functions where an argument is an expression of variables, NumPy's elsewhere."""
     plain = Functions()

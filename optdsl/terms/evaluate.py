@@ -118,7 +118,8 @@ def _label(lanes: Lanes, label: nodes.Label, frame: Frame) -> Members:
 def _parameter(lanes: Lanes, entry: nodes.ParameterEntry, frame: Frame) -> Value:
     array = lanes.parameters[entry.name]
     if not frame.size:
-        return Members(array.labels, _nothing(frame).astype(np.int64)) if isinstance(array, LabelArray) else _nothing(frame)
+        nothing = _nothing(frame)
+        return Members(array.labels, nothing.astype(np.int64)) if isinstance(array, LabelArray) else nothing
     located = lanes.located(entry, array.axes, entry.slots, frame)
     if isinstance(array, LabelArray):
         flat = array.flat(tuple(p.codes for p in located))
@@ -218,6 +219,9 @@ def _compare(lanes: Lanes, node: nodes.Compare, frame: Frame) -> np.ndarray:
     return equal if operator == "=" else ~equal
 
 
+_NO_LABEL = -(2**62)  # stands for a number that is no label
+
+
 def _equal_members(left: Value, right: Value) -> np.ndarray:
     """Entry by entry, whether two values are the same label; a number never equals a text."""
     if not isinstance(left, Members):
@@ -225,9 +229,9 @@ def _equal_members(left: Value, right: Value) -> np.ndarray:
     assert isinstance(left, Members)
     if not isinstance(right, Members):
         distinct, inverse = np.unique(right, return_inverse=True)
-        whole = np.rint(distinct).astype(np.int64)
+        whole = np.where(np.isfinite(distinct) & (distinct == np.rint(distinct)), distinct, _NO_LABEL).astype(np.int64)
         right = Members(IntegerLabels(whole), inverse.reshape(right.shape))
-    codes, count = left.labels.distinct
+    codes, _ = left.labels.distinct
     categories = left.labels.categories if isinstance(left.labels, TextLabels) else None
     if isinstance(right.labels, TextLabels) and right.labels.categories is categories:
         return codes[left.codes] == right.labels.codes[right.codes]

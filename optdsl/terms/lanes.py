@@ -236,10 +236,10 @@ class LaneSets:
     def extend(self, frame: Frame, over: Over, body: sympy.Basic | None = None) -> Extension:
         """The lanes of an `Over` inside a frame. With `body`, lanes where a sparse factor of it is 0 are left out."""
         builder = FrameBuilder(frame)
-        factor = _SparseFactor.of(self, over, body) if body is not None else None
+        factor = _SparseFactor.of(self, over, body, builder.bindings) if body is not None else None
         for number_, each in enumerate(over.iterators):
-            if factor is not None and number_ == factor.first:
-                factor.join(self, builder)
+            if factor is not None and number_ == factor.first and not factor.join(self, builder):
+                factor = None
             if factor is None or number_ not in factor.covered:
                 self._iterate(builder, each)
         for condition in over.conditions:
@@ -380,13 +380,18 @@ class _SparseFactor:
     first: int
 
     @staticmethod
-    def of(lanes: LaneSets, over: Over, body: sympy.Basic) -> _SparseFactor | None:
-        """The first factor of `body` that can do so."""
-        whole = {
-            each.slots[0]: (k, each.set)
-            for k, each in enumerate(over.iterators)
-            if len(each.slots) == 1 and isinstance(each.slots[0], Index) and isinstance(each.set, nodes.NamedSet)
-        }
+    def of(
+        lanes: LaneSets, over: Over, body: sympy.Basic, bound: Collection[Index]
+    ) -> _SparseFactor | None:
+        """The first factor of `body` that can do so; `bound` are the indices around the iterators."""
+        whole: dict[sympy.Basic, tuple[int, nodes.NamedSet]] = {}
+        seen = set(bound)
+        for k, each in enumerate(over.iterators):
+            slot = each.slots[0]
+            alone = len(each.slots) == 1 and isinstance(slot, Index) and slot not in seen
+            if alone and isinstance(each.set, nodes.NamedSet):
+                whole[slot] = (k, each.set)
+            seen.update(s for s in each.slots if isinstance(s, Index))
         for factor in body.args if isinstance(body, sympy.Mul) else (body,):
             if not isinstance(factor, nodes.ParameterEntry):
                 continue
@@ -401,19 +406,21 @@ class _SparseFactor:
                 and lanes.sets[whole[slot][1].name] is array.axes[axis]
             }
             covered = frozenset(whole[slot][0] for slot in fresh.values())
-            later = {s for k, e in enumerate(over.iterators) if k not in covered for s in e.slots}
-            if fresh and not later & set(factor.slots):
+            fixed = {i for axis, s in enumerate(factor.slots) if axis not in fresh for i in s.atoms(Index)}
+            if fresh and fixed.issubset(bound):
                 return _SparseFactor(factor, array, fresh, covered, min(covered))
         return None
 
-    def join(self, lanes: LaneSets, builder: FrameBuilder) -> None:
-        """Add the stored entries as lanes."""
+    def join(self, lanes: LaneSets, builder: FrameBuilder) -> bool:
+        """Add the stored entries as lanes, unless a fixed index is outside its set: a condition may leave that out."""
         support = self.array.support
         fixed = tuple(axis for axis in range(len(self.array.axes)) if axis not in self.fresh)
         current = builder.frame()
         codes = []
         for axis in fixed:
             positions = lanes.positions(self.array.axes[axis], self.entry.slots[axis : axis + 1], current).codes
+            if (positions < 0).any():
+                return False
             codes.append(support.column_codes(axis, IntegerLabels(positions.reshape(-1))).reshape(positions.shape))
         if fixed:
             join = support.join(fixed)
@@ -422,7 +429,8 @@ class _SparseFactor:
         else:
             dims, along, chosen = [], [], np.arange(len(support))
         bound = {
-            index: (self.array.axes[axis].labels, support.columns[axis].integers[chosen])
+            index: (self.array.axes[axis].labels, np.asarray(support.columns[axis].integers)[chosen])
             for axis, index in self.fresh.items()
         }
         builder.merge(dims, along, bound, len(chosen))
+        return True

@@ -1,7 +1,8 @@
 """Functions with kinks and squares in every role: the right optimum or a refusal that points at the reason.
 
 An answer is right when its point satisfies the text as the plain evaluator reads it, has the objective that is said,
-and no point of a fine grid that satisfies the text is better. Where the curvature fits the role, a refusal is a failure.
+and no point of a fine grid that satisfies the text is better. Where the curvature fits the role, a refusal is a
+failure.
 """
 
 from __future__ import annotations

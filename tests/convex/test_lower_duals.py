@@ -203,6 +203,8 @@ CASES = {
           a: sum(x) <= 4
         """,
 }
+
+
 def text_of(title: str) -> str:
     lines = CASES[title].splitlines()
     return "\n".join(line[8:] for line in lines) + "\n"

@@ -1,4 +1,4 @@
-"""Random linear, mixed-integer and piecewise-linear models: the optimum against SciPy's or CVXPY's of the plain reading."""
+"""Random linear, mixed-integer and piecewise-linear models: the optima of SciPy and CVXPY for the plain reading."""
 
 from __future__ import annotations
 

@@ -106,7 +106,8 @@ subject to
 set I = 1..3
 set A = {(i, j) in I * I if i < j}
 var x[A]
-minimize sum(x[1, j] for (1, j) in A) + sum(x[i, j] for (i, j) in A if j = 3) + sum(x[i, j] for (i, j) in A if i = first(I) + 1)
+minimize sum(x[1, j] for (1, j) in A) + sum(x[i, j] for (i, j) in A if j = 3) +
+  sum(x[i, j] for (i, j) in A if i = first(I) + 1)
 """,
     "a name twice in a tuple": """
 set I = 1..3

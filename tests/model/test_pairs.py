@@ -116,12 +116,16 @@ ROWS = {
     "diff": ("diff(x) <= 1", "c1[k in 1..3]: x[k + 1] - x[k] <= 1"),
     "cumsum": ("cumsum(x) <= 6", "c1[j in J]: sum(x[k] for k in 1..j) <= 6"),
     "stack": ("stack(x, c) <= 3", "c1[k in 1..2, j in J]: (x[j] if k = 1 else c[j]) <= 3"),
-    "concat": ("concat(x, y) <= 2", "c1[k in 1..7]: (x[k] if k <= 4 else sum(y[i] for i in I if ord(i, I) = k - 4)) <= 2"),
-    "array of numbers": ("[x[1], y[\"b\"] - 1, 2] <= 2", "c1[k in 1..3]: (x[1] if k = 1 else y[\"b\"] - 1 if k = 2 else 2) <= 2"),
+    "concat": ("concat(x, y) <= 2",
+               "c1[k in 1..7]: (x[k] if k <= 4 else sum(y[i] for i in I if ord(i, I) = k - 4)) <= 2"),
+    "array of numbers": ("[x[1], y[\"b\"] - 1, 2] <= 2",
+                         "c1[k in 1..3]: (x[1] if k = 1 else y[\"b\"] - 1 if k = 2 else 2) <= 2"),
     "matrix literal": ("[[1, 2, 0, 1], [0, 1, 1, 1]] @ x <= [4, 5]",
-                       "c1[k in 1..2]: sum((j if k = 1 and j <= 2 else 0 if j = 3 and k = 1 else 0 if k = 2 and j = 1 else 1) * x[j] for j in J) <= 3 + k"),
+                       "c1[k in 1..2]: sum((j if k = 1 and j <= 2 else 0 if j = 3 and k = 1 else "
+                       "0 if k = 2 and j = 1 else 1) * x[j] for j in J) <= 3 + k"),
     "conv": ("conv([1, 2], x) <= 5", "c1[k in 1..5]: (x[k] if k <= 4 else 0) + (2 * x[k - 1] if k >= 2 else 0) <= 5"),
-    "reshape": ("reshape(x, 2, 2) <= [[1, 2], [3, 2]]", "c1[i in 1..2, j in 1..2]: x[2 * i + j - 2] <= [[1, 2], [3, 2]][i, j]"),
+    "reshape": ("reshape(x, 2, 2) <= [[1, 2], [3, 2]]",
+                "c1[i in 1..2, j in 1..2]: x[2 * i + j - 2] <= [[1, 2], [3, 2]][i, j]"),
     "numbers by position": ("x <= [3, 1, 2, 2]", "c1[j in J]: x[j] <= [3, 1, 2, 2][j]"),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The work in Python grows with the text, not with the data: as many calls for a hundred thousand rows as for a hundred."""
+"""The work in Python grows with the text, not with the data: as many calls for 100,000 rows as for 100."""
 
 from __future__ import annotations
 
