@@ -6,7 +6,7 @@ everything else stays opaque. Long sums are gathered and added once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from optdsl.data.members import RangeLabels, SetValue
 from optdsl.errors import Span, closest
 from optdsl.language import expression_text, tree
 from optdsl.model import shapes
+from optdsl.model.broadcasting import _shape_text
+from optdsl.model.indexing import Indexing
+from optdsl.model.literals import chain_of, hint_for, kind_text, literal_values, number
 from optdsl.model.mistakes import each_of
 from optdsl.model.model import DomainCondition
 from optdsl.model.scope import (
@@ -34,20 +37,17 @@ from optdsl.terms import nodes
 from optdsl.terms.lanes import Family
 from optdsl.terms.nodes import Index
 
-Combine = Callable[..., sympy.Expr]
 VALUES_COME_LATER = "its value is not known before the solve; write a `let` for an expression of variables"
 
 
-class Elaborator:
+class Elaborator(Indexing):
     """Elaborates expressions within a workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
         from optdsl.model.domains import Domains
         from optdsl.model.functions import Functions
 
-        self.workspace = workspace
-        self.marker = workspace.marker
-        self.fault = workspace.fault
+        super().__init__(workspace)
         self.domains = Domains(self)
         self.functions = Functions(self)
 
@@ -57,7 +57,7 @@ class Elaborator:
         """The array that an expression means."""
         rule = getattr(self, "_" + type(node).__name__.lower(), None)
         if rule is None:
-            self.fault("not-a-value", node.span, f"{_kind(node)} cannot stand here", _hint_for(node))
+            self.fault("not-a-value", node.span, f"{kind_text(node)} cannot stand here", hint_for(node))
         result = rule(node, context)
         self.marker.mark(result.body, node.span)
         return result
@@ -215,7 +215,7 @@ class Elaborator:
         if node.op == "*":
             return self._product(node, context)
         if node.op in ("and", "or"):
-            parts = self.arrays(_chain(node, node.op), context)
+            parts = self.arrays(chain_of(node, node.op), context)
             return self.elementwise(parts, lambda *a: nodes.Logic(node.op, *a), node.span)
         if node.op in ("|", "&"):
             self.fault(
@@ -251,7 +251,7 @@ class Elaborator:
         return self.elementwise(arrays, combine, node.span, [part.span for _, part in signed])
 
     def _product(self, node: tree.Binary, context: Context) -> Arr:
-        parts = _chain(node, "*")
+        parts = chain_of(node, "*")
         arrays = self.arrays(parts, context)
         return self.elementwise(arrays, lambda *b: sympy.Mul(*b), node.span, [p.span for p in parts])
 
@@ -330,76 +330,6 @@ class Elaborator:
         return shapes.replace_in(self.marker, branch, mapping)[1]
 
     # ------------------------------------------------------------------------------------------------ broadcasting
-
-    def elementwise(
-        self, arrays: Sequence[Arr], combine: Combine, span: Span, spans: Sequence[Span] | None = None
-    ) -> Arr:
-        """`combine` applied entry by entry, with NumPy's broadcasting over trailing axes."""
-        if all(not a.axes for a in arrays):
-            conditions = shapes.merge_conditions(a.conditions for a in arrays)
-            return Arr(combine(*[a.body for a in arrays]), (), (), conditions)
-        axes, indices = self._common_axes(arrays, span)
-        bodies, conditions_ = [], []
-        for array in arrays:
-            mapping = self._alignment(array, axes, indices)
-            body, conditions = shapes.replace_in(self.marker, array, mapping)
-            bodies.append(body)
-            conditions_.append(conditions)
-        return Arr(combine(*bodies), axes, indices, shapes.merge_conditions(conditions_))
-
-    def _common_axes(self, arrays: Sequence[Arr], span: Span) -> tuple[tuple[Axis, ...], tuple[Any, ...]]:
-        depth = max(len(a.axes) for a in arrays)
-        axes: list[Axis] = []
-        indices: list[Any] = []
-        for k in range(depth, 0, -1):
-            candidates = [(a, len(a.axes) - k) for a in arrays if len(a.axes) >= k]
-            chosen, place = candidates[0]
-            for array, p in candidates[1:]:
-                mine, theirs = chosen.axes[place], array.axes[p]
-                if mine.is_single or (mine.positional and not theirs.positional and mine.same_as(theirs)):
-                    if not theirs.is_single:
-                        chosen, place = array, p
-                elif not theirs.is_single and not mine.same_as(theirs):
-                    self._axes_differ(chosen, array, mine, theirs, span)
-            axes.append(chosen.axes[place])
-            indices.extend(chosen.indices_of(place))
-        return tuple(axes), tuple(indices)
-
-    def _axes_differ(self, left: Arr, right: Arr, mine: Axis, theirs: Axis, span: Span) -> None:
-        def shape(array: Arr) -> str:
-            return "[" + ", ".join(axis.text for axis in array.axes) + "]"
-
-        notes = tuple(
-            f"{axis.text} has {_members_text(axis)}"
-            for axis in (mine, theirs)
-            if axis.value is not None and not axis.positional
-        )
-        self.fault(
-            "axes-differ",
-            span,
-            f"the axes do not meet: {shape(left)} with {shape(right)}; {mine.text} and {theirs.text} differ",
-            "axes are matched from the last one backwards, as in NumPy; `.T` transposes a matrix",
-            notes,
-        )
-
-    def _alignment(self, array: Arr, axes: Sequence[Axis], indices: Sequence[Any]) -> dict[sympy.Basic, sympy.Basic]:
-        """How the array's indices are replaced to run along the last of `axes`."""
-        mapping: dict[sympy.Basic, sympy.Basic] = {}
-        shift = len(axes) - len(array.axes)
-        starts = np.cumsum([0, *(axis.arity for axis in axes)])
-        for k, own in enumerate(array.axes):
-            target = axes[k + shift]
-            slots = indices[starts[k + shift] : starts[k + shift + 1]]
-            if own.is_single and not target.is_single:
-                slots = shapes.nth(own, sympy.Integer(0))
-            else:
-                slots = shapes.convert(slots, target, own)
-            mapping.update({i: s for i, s in zip(array.indices_of(k), slots, strict=True) if i != s})
-        return mapping
-
-    def align(self, array: Arr, axes: Sequence[Axis], indices: Sequence[Any]) -> sympy.Expr:
-        """The body of an array along the last of `axes`."""
-        return shapes.replace_in(self.marker, array, self._alignment(array, axes, indices))[0]
 
     # ------------------------------------------------------------------------------------------------- array syntax
 
@@ -516,99 +446,6 @@ class Elaborator:
             self.marker.spans[entry] = node.span
         return result
 
-    def index(self, array: Arr, node: tree.Subscript, context: Context) -> Arr:
-        """`x[i, :, SUB]`: fixes, keeps or restricts the axes of an array."""
-        items = self._index_items(node, context)
-        axes: list[Axis] = []
-        indices: list[Any] = []
-        mapping: dict[sympy.Basic, sympy.Basic] = {}
-        conditions: list[tuple[DomainCondition, ...]] = []
-        at = 0
-        for k, axis in enumerate(array.axes):
-            own = array.indices_of(k)
-            if at >= len(items):
-                self._wrong_count(array, node, len(items))
-            item = items[at]
-            if isinstance(item, tree.Slice):
-                axes.append(axis)
-                indices.extend(own)
-                at += 1
-                continue
-            if isinstance(item, Axis):
-                if item.arity != axis.arity:
-                    self._wrong_count(array, node, len(items))
-                fresh = [self.marker.fresh() for _ in range(item.arity)]
-                axes.append(item)
-                indices.extend(fresh)
-                slots: Sequence[sympy.Expr] = shapes.convert(fresh, item, axis)
-                at += 1
-            else:
-                if at + axis.arity > len(items):
-                    self._wrong_count(array, node, len(items))
-                slots = []
-                for position in range(axis.arity):
-                    part = items[at + position]
-                    if not isinstance(part, Arr):
-                        self._wrong_count(array, node, len(items))
-                    slots.append(part.body)
-                    axes.extend(part.axes)
-                    indices.extend(part.indices)
-                    conditions.append(part.conditions)
-                at += axis.arity
-            mapping.update({i: s for i, s in zip(own, slots, strict=True) if i != s})
-        if at != len(items):
-            self._wrong_count(array, node, len(items))
-        body, own_conditions = shapes.replace_in(self.marker, array, mapping)
-        self.marker.mark(body, node.span)
-        return Arr(body, tuple(axes), tuple(indices), shapes.merge_conditions([own_conditions, *conditions]))
-
-    def _wrong_count(self, array: Arr, node: tree.Subscript, given: int) -> None:
-        name = node.base.name if isinstance(node.base, tree.Name) else "this"
-        needed = sum(axis.arity for axis in array.axes)
-        if needed == 0:
-            self.fault(
-                "not-indexed", node.span, f"`{name}` is a single value and takes no index", f"write `{name}` alone"
-            )
-        axes = ", ".join(axis.text for axis in array.axes)
-        hint = f"write `{name}[{letters(needed)}]`"
-        if needed > len(array.axes):
-            hint += "; a set of tuples takes one position per part"
-        elif given < needed:
-            hint += "; `:` keeps a whole axis"
-        self.fault(
-            "wrong-index-count",
-            node.span,
-            f"`{name}` has {needed} index position{'s' if needed > 1 else ''} (over {axes}), but {given} "
-            f"{'was' if given == 1 else 'were'} given",
-            hint,
-        )
-
-    def _index_items(self, node: tree.Subscript, context: Context) -> list[Any]:
-        items: list[Any] = []
-        for item in node.indices:
-            if isinstance(item, tree.Slice):
-                items.append(item)
-            elif isinstance(item, tree.TupleExpr):
-                items.extend(self._index_value(part, context) for part in item.items)
-            elif isinstance(item, tree.Name) and isinstance(context.indices.get(item.name), sympy.Tuple):
-                items.extend(Arr(part) for part in context.indices[item.name].args)
-            elif self.domains.is_set(item, context):
-                items.append(self.domains.axis(item, context))
-            else:
-                items.append(self._index_value(item, context))
-        return items
-
-    def _index_value(self, node: tree.Expr, context: Context) -> Arr:
-        array = self.array(node, context)
-        if nodes.has_variables(array.body):
-            self.fault(
-                "index-is-variable",
-                node.span,
-                "an index cannot be a variable: which entry it names would be known only after the solve",
-                "choose among entries with binary variables: `sum(z[i] * a[i] for i in I)` with `sum(z) = 1`",
-            )
-        return array
-
     def _call(self, node: tree.Call, context: Context) -> Arr:
         if node.name in REFUSED and node.name not in self.workspace.symbols:
             message = f"`{node.name}` is not a function of the language"
@@ -635,80 +472,6 @@ class Elaborator:
             f"there is no function `{node.name}`",
             f"did you mean `{guess}`?" if guess else "`docs/functions.md` lists all functions",
         )
-
-
-def number(value: float) -> sympy.Expr:
-    """A number as SymPy's; a whole one as an Integer, so that `1.0 * x` and `x` are one expression."""
-    if isinstance(value, int):
-        return sympy.Integer(value)
-    if np.isinf(value):
-        return sympy.S.Infinity if value > 0 else sympy.S.NegativeInfinity
-    if value == int(value) and abs(value) < 2**53:
-        return sympy.Integer(int(value))
-    return sympy.Float(value)
-
-
-def literal_values(node: tree.Expr) -> np.ndarray | None:
-    """The numbers of a (nested) array literal, or None where it is not one of plain numbers of a regular shape."""
-
-    def plain(item: tree.Expr) -> Any:
-        if isinstance(item, tree.Number):
-            return item.value
-        if isinstance(item, tree.Unary) and item.op == "-" and isinstance(item.operand, tree.Number):
-            return -item.operand.value
-        if isinstance(item, tree.ArrayLiteral):
-            return [plain(part) for part in item.items]
-        raise ValueError
-
-    try:
-        return np.array(plain(node), dtype=float)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _chain(node: tree.Binary, op: str) -> list[tree.Expr]:
-    """The operands of a left-deep chain of one operator."""
-    parts: list[tree.Expr] = []
-    rest: tree.Expr = node
-    while isinstance(rest, tree.Binary) and rest.op == op:
-        parts.append(rest.right)
-        rest = rest.left
-    parts.append(rest)
-    return parts[::-1]
-
-
-def _members_text(axis: Axis) -> str:
-    assert axis.value is not None
-    return f"the members {axis.value.preview()}" if len(axis.value) else "no members"
-
-
-def _shape_text(array: Arr) -> str:
-    if not array.axes:
-        return "a single value"
-    if all(axis.positional and axis.value is not None for axis in array.axes):
-        return " x ".join(str(len(axis.value)) for axis in array.axes if axis.value is not None) + " values"
-    return "an array over " + ", ".join(axis.text for axis in array.axes)
-
-
-def _kind(node: tree.Expr) -> str:
-    kinds = {
-        tree.TupleExpr: "a tuple",
-        tree.SetLiteral: "a set",
-        tree.SetBuilder: "a set",
-        tree.DictLiteral: "a dictionary",
-        tree.RangeExpr: "a range",
-    }
-    return kinds.get(type(node), "this")
-
-
-def _hint_for(node: tree.Expr) -> str | None:
-    if isinstance(node, tree.DictLiteral):
-        return "a dictionary gives the values of a parameter: `param NAME[SET] = {...}`"
-    if isinstance(node, tree.SetLiteral | tree.SetBuilder | tree.RangeExpr):
-        return "iterate over it: `for i in ...`, or declare it: `set NAME = ...`"
-    if isinstance(node, tree.TupleExpr):
-        return "a tuple is an index or a member of a set: `x[i, j]`, `(i, j) in ARC`; an array is written `[a, b]`"
-    return None
 
 
 __all__ = ["Elaborator", "Family", "literal_values", "number"]

@@ -10,6 +10,7 @@ import sympy
 from optdsl.atoms import ARRAYWISE, ELEMENTWISE, METRICS, REDUCTIONS
 from optdsl.language import tree
 from optdsl.model.model import DomainCondition
+from optdsl.model.scope import FunctionSymbol
 from optdsl.model.shapes import Arr
 from optdsl.terms import nodes
 
@@ -67,6 +68,8 @@ class FunctionRules:
     def _reduced(self, name: str, array: Arr, over: nodes.Over, extra: Sequence[sympy.Expr]) -> Arr:
         body = reduce_node(name, array.body, over, extra)
         conditions = tuple(DomainCondition(c.kind, c.expression, (over, *c.overs)) for c in array.conditions)
+        if name in ("geo_mean", "harmonic_mean") and nodes.has_variables(array.body):
+            conditions = (*conditions, DomainCondition("nonnegative", array.body, (over,)))
         return Arr(body, array.axes, array.indices, conditions)
 
     def _not_an_array(self, node: tree.Call, array: Arr) -> None:

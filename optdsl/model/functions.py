@@ -7,6 +7,7 @@ of data alone they are computed at once by their kernel; the others stay an opaq
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sympy
@@ -36,6 +37,12 @@ DOMAINS: dict[str, tuple[tuple[int, str], ...]] = {
     "kl_div": ((0, "nonnegative"), (1, "nonnegative")),
     "rel_entr": ((0, "nonnegative"), (1, "nonnegative")),
 }
+SHIFTED_DOMAINS: dict[str, tuple[tuple[str, Callable[[sympy.Expr], sympy.Expr]], ...]] = {
+    "log1p": (("positive", lambda a: 1 + a),),
+    "asin": (("nonnegative", lambda a: 1 + a), ("nonnegative", lambda a: 1 - a)),
+    "acos": (("nonnegative", lambda a: 1 + a), ("nonnegative", lambda a: 1 - a)),
+}
+"""Conditions on an argument that is first moved."""
 LAST_AXIS = ("softmax", "logsumexp")
 
 
@@ -99,6 +106,9 @@ class Functions(ArrayFunctions):
         )
         for position, kind in DOMAINS.get(name, ()):
             result = self.elaborator.with_condition(result, kind, arguments[position])
+        for kind, of_argument in SHIFTED_DOMAINS.get(name, ()):
+            moved = replace(arguments[0], body=of_argument(arguments[0].body))
+            result = self.elaborator.with_condition(result, kind, moved)
         return result
 
     def _call_square(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:

@@ -20,7 +20,7 @@ from optdsl.model.keyed import Origin, entry_name, keyed_array, keyed_labels, la
 from optdsl.model.model import Marks
 from optdsl.model.scope import Context
 from optdsl.model.shapes import Arr, Axis
-from optdsl.model.sources import Wanted, by_position
+from optdsl.model.wanted import Wanted, by_position
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import Members
