@@ -68,7 +68,8 @@ def _without_point(raw: RawAnswer, restored: Restored) -> Judgement | None:
     if raw.status is RawStatus.INFEASIBLE:
         return Judgement(Status.INFEASIBLE, Guarantee.GLOBAL, Checks(second_order=SecondOrder.NOT_NEEDED))
     if raw.status is RawStatus.UNBOUNDED:
-        return Judgement(Status.UNBOUNDED, Guarantee.GLOBAL, Checks(second_order=SecondOrder.NOT_NEEDED))
+        unneeded = Checks(second_order=SecondOrder.NOT_NEEDED)
+        return Judgement(Status.UNBOUNDED, Guarantee.GLOBAL, unneeded, bound=_finite(restored.bound))
     if restored.x is None:
         status = _ENDED.get(raw.status, Status.NUMERICAL_ERROR)
         return Judgement(status, Guarantee.NONE, Checks(), bound=_finite(restored.bound))
@@ -125,6 +126,9 @@ class _Judge:
         if objective is not None and bound is not None and np.isfinite(bound):
             gap = abs(objective - bound) / max(1.0, abs(objective))
         feasible = primal <= self.tolerance and self._domains_hold() and self._arrays_agree(objective)
+        if feasible and objective is not None and not np.isfinite(objective):
+            self.notes.append(f"the objective is {objective:g} at the point, which is no number to compare")
+            feasible = False
         proved = feasible and self._proved(dual_residual, complementarity, gap)
         done = proved or (feasible and self.model.objective is None)
         checks = Checks(primal, dual_residual, complementarity, gap, SecondOrder.NOT_NEEDED, done)
@@ -133,7 +137,7 @@ class _Judge:
 
     def _proved(self, dual_residual: float | None, complementarity: float | None, gap: float | None) -> bool:
         """Optimality: a closed gap, or first-order conditions of a convex problem."""
-        if gap is None or gap > self.gap_tolerance:
+        if gap is None or not gap <= self.gap_tolerance:  # a gap that is no number proves nothing
             return False
         if self.model.integers:
             return True
@@ -234,7 +238,7 @@ class _Judge:
         """Whether every partial function of the text is defined at the point."""
         parts = [(c.over, r.conditions) for c in self.model.constraints for r in c.relations]
         if self.model.objective is not None:
-            parts.append((None, self.model.objective.conditions))
+            parts.append((None, self.model.objective.conditions))  # type: ignore[arg-type]
         for over, conditions in parts:
             frame = Frame().as_root() if over is None else self.model.lanes_of(over)
             for condition in conditions:
@@ -278,7 +282,7 @@ class _Judge:
         if self.model.integers or self.raw.row_dual is None or self.raw.x is None:
             return self.restored.bound
         raw = self.raw
-        return self.lowered.sign * dual_bound(self.lowered.program, raw.x, raw.row_dual, raw.cone_duals)
+        return self.lowered.sign * dual_bound(self.lowered.program, raw.x, raw.row_dual, raw.cone_duals)  # type: ignore[arg-type]
 
     def _dual(self, slacks: tuple[np.ndarray, ...], objective: float | None) -> tuple[float | None, float | None]:
         """Scaled norm of the Lagrangian's gradient, and the largest scaled |dual x slack|."""

@@ -117,6 +117,8 @@ def _meaning(solution: Solution) -> str:
         return f"no point nearby has a {better} {name}, though one further away may"
     if status is Status.FEASIBLE and better is None:
         return "all constraints hold; there is no objective"
+    if status is Status.UNBOUNDED and better and solution.bound is not None:
+        return f"{name} comes as near to its bound as wanted, and no point is found that reaches it"
     if status is Status.UNBOUNDED and better:
         return f"{name} can be made {better} without end"
     if status is Status.INFEASIBLE and solution.guarantee == "local":

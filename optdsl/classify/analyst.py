@@ -21,6 +21,7 @@ from optdsl.classify.proof import Step, steps_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
 from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
+from optdsl.classify.rewrites.relations import RelationStep
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink
 from optdsl.classify.witness import Witness
 from optdsl.classify.words import (
@@ -70,7 +71,7 @@ class _Analyst:
                 fact, sink = found
                 self.statements.append(fact)
         for number, constraint in enumerate(self.model.constraints):
-            fact_ = self._kept(lambda c=constraint, n=number: self._constraint(n, c))
+            fact_ = self._kept(lambda c=constraint, n=number: self._constraint(n, c))  # type: ignore[misc]
             if fact_ is not None:
                 self.statements.append(fact_)
         if self.mistakes:
@@ -153,7 +154,7 @@ class _Analyst:
         with in_words(self.model.source, constraint.marks, constraint.span, f"constraint `{name}`"):
             frame = self.model.lanes_of(constraint.over)
             bodies = [r.body for r in constraint.relations]
-            cones, steps = len(self.auxiliary.cones), []
+            cones, steps = len(self.auxiliary.cones), []  # type: ignore[var-annotated]
             words = []
             try:
                 for relation in constraint.relations:
@@ -177,7 +178,9 @@ class _Analyst:
         kinds = frozenset(kinds_of(self.auxiliary.cones[cones:]))
         plain = known in (AFFINE, "constant") and not steps
         smoothness = "smooth" if plain else self._smoothness(bodies, frame)
-        curvature, sign, proof = self._told(bodies[0], frame, constraint.marks, known, tuple(steps))
+        # a step between relations proves the constraint, and says nothing of its body's curvature
+        of_body = "unknown" if any(isinstance(s, RelationStep) for s in steps) else known
+        curvature, sign, proof = self._told(bodies[0], frame, constraint.marks, of_body, tuple(steps))
         return StatementFact(name, line, "constraint", curvature, smoothness, True, None, sign, kinds, proof)
 
     def _relation(
@@ -375,7 +378,7 @@ class _Analyst:
         self, values: np.ndarray, body: sympy.Basic, name: str, span: Span, frame: Frame, marks: Marks, what: str
     ) -> None:
         row = int(np.flatnonzero(np.isnan(values))[0])
-        lane = self.model.lanes.lane(frame, np.unravel_index(row, frame.shape) if frame.shape else ())
+        lane = self.model.lanes.lane(frame, np.unravel_index(row, frame.shape) if frame.shape else ())  # type: ignore[arg-type]
         message = f"in `{name}`{lane_text(lane, marks)}, {what} is not a finite number"
         hint = "a logarithm or root of negative data, or a division of data by zero, has no finite value"
         found = culprit(self.model, body)

@@ -27,6 +27,13 @@ def quadratics_to_cones(collector: Collecting, sink: Sink) -> None:
     plain = not sink.products and all((sign * s.weight >= 0).all() for s in sink.squares)
     members, group, rest = _as_squares(collector, sink, sign) if plain else _factorized(collector, sink, sign)
     size = sink.root.size
+    if not members.size:  # everything cancels: nothing is quadratic
+        assert rest is not None
+        sink.flat.append(rest)
+        sink.constant = sink.constant + rest.constant
+        sink.squares.clear()
+        sink.products.clear()
+        return
     w = Affine.of_columns(collector.auxiliary.add(size, lower=0.0))
     graph = Graph(size, collector.auxiliary.add, np.concatenate([group, np.arange(size)]))
     both = _stacked(members * 2.0, w * -1.0 + 1.0)
@@ -106,7 +113,7 @@ def _factorized(collector: Collecting, sink: Sink, sign: float) -> tuple[Affine,
         row = int(np.argmax(np.abs(direction))) // n
         lane = np.unravel_index(row, sink.root.shape) if sink.root.shape else ()
         shape = "convex" if sign > 0 else "concave"
-        raise NotCollected(node, f"this quadratic is not {shape}", None, collector.lanes.lane(sink.root, lane))
+        raise NotCollected(node, f"this quadratic is not {shape}", None, collector.lanes.lane(sink.root, lane))  # type: ignore[arg-type]
     members, group = _factors(matrix, n)
     total = rest[0]
     for part in rest[1:]:
@@ -157,4 +164,6 @@ def _factors(matrix: sp.csc_array, n: int) -> tuple[Affine, np.ndarray]:
             Affine(count, np.repeat(np.arange(count), size), columns.reshape(-1), factor[lane, row].reshape(-1), np.zeros(count))
         )
         groups.append(blocks[chosen[lane]])
+    if not parts:
+        return Affine.of_constant(np.zeros(0)), np.zeros(0, dtype=np.int64)
     return _stacked(*parts), np.concatenate(groups)

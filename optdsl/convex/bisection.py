@@ -100,9 +100,17 @@ def _outward(problem: QuasiProgram, raw: RawAnswer, core: Restored) -> QuasiAnsw
 
 def _at_the_edge(problem: QuasiProgram, raw: RawAnswer, core: float) -> QuasiAnswer:
     """The best core is where the outer functions end: the objective runs away there, or has a limit."""
-    near = [problem.value_at_core(core + problem.sign * step) for step in (1e-30, 1e-60, 1e-120, 1e-240)]
+    tiny, small = (1e-30, 1e-60, 1e-120, 1e-240), (1e-6, 1e-8, 1e-10, 1e-12)
+    near = [problem.value_at_core(core + problem.sign * step) for step in (tiny if core == 0 else small)]
     moves = np.abs(np.diff(near))
     ended = replace(raw, status=RawStatus.UNBOUNDED, x=None)
+    if core != 0 and np.isfinite(near).all() and moves[-1] <= 0.5 * moves[-2] and moves[-2] <= 0.5 * moves[-3]:
+        # the steps shrink: a limit, on an edge that the solver's point misses by rounding
+        note = f"the objective ends at about {near[-1]:.6g}, where it is not defined at the solver's point"
+        return QuasiAnswer(replace(raw, status=RawStatus.NUMERICAL_ERROR, x=None), _NOTHING, note=note)
+    if np.isnan(near).any():
+        note = "the objective is not defined at the solver's point, nor next to it"
+        return QuasiAnswer(replace(raw, status=RawStatus.NUMERICAL_ERROR, x=None), _NOTHING, note=note)
     if not np.isfinite(near).all() or moves[-1] > 1e-9 * max(1.0, abs(near[-1])):
         note = "the objective improves without end toward points where it has no value"
         return QuasiAnswer(ended, _NOTHING, note=note)

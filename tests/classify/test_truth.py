@@ -1,0 +1,59 @@
+"""Words that must be true: small models on which a false one was once said."""
+
+from __future__ import annotations
+
+import pytest
+
+import optdsl
+
+OPTIMA = [
+    ("var x >= 0, <= 3\nmaximize o: asin(x)", 1.5707963267948966),
+    ("var x >= 1, <= 5\nmaximize o: acos(x)", 0.0),
+    ("var x >= -3, <= -0.5\nminimize o: acos(-1.3 * x - 1.3)", 0.0),
+    ("var y\nvar z >= -1, <= 2\nmaximize o: asin(2*y - 0.5*z - 0.5)", 1.5707963267948966),
+]
+
+NEVER_OPTIMAL = [
+    # outside the domain of what is multiplied by 0
+    "var x[1..2] >= -5, <= 5\nminimize o: sum(x) + 0 * geo_mean(x)",
+    "var x[1..2] >= -5, <= 5\nminimize o: sum(x) + 0 * harmonic_mean(x)",
+    "var x >= -5, <= 5\nminimize o: x + 0 * acos(x)",
+    "var x >= -5, <= 5\nminimize o: x + 0 * log1p(x)",
+    # the objective overflows at the point
+    "var x >= 0.1, <= 1e6\nmaximize o: log(exp(0.3 * x))",
+]
+
+REWRITTEN = [
+    "var x >= -1, <= 2\nminimize o: x\nsubject to\n  c: (-2*x)^3 <= 4",
+    "var x >= -1, <= 2\nminimize o: x\nsubject to\n  c: sign(x) <= 3",
+]
+
+
+@pytest.mark.parametrize(("text", "optimum"), OPTIMA)
+def test_domains_of_inverse_functions_are_no_endless_improvement(text: str, optimum: float) -> None:
+    solution = optdsl.parse(text).solve()
+    assert solution.status.word == "optimal"
+    assert solution.objective == pytest.approx(optimum, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", NEVER_OPTIMAL)
+def test_points_without_a_value_are_not_called_optimal(text: str) -> None:
+    assert optdsl.parse(text).solve().status.word not in ("optimal", "feasible", "unbounded")
+
+
+@pytest.mark.parametrize("text", REWRITTEN)
+def test_an_affine_equivalent_does_not_make_what_is_written_affine(text: str) -> None:
+    verdict = optdsl.parse(text).check()
+    assert verdict.problem_class.convexity == "convex"
+    assert [s.curvature for s in verdict.statements if s.name == "c"] == ["unknown"]
+
+
+def test_an_infimum_that_is_not_reached_is_told_with_its_bound() -> None:
+    solution = optdsl.parse("var x >= 1\nvar y >= 0.1\nminimize o: x^0.5 * y^-1").solve()
+    assert solution.status.word == "unbounded" and solution.bound == pytest.approx(0.0, abs=1e-9)
+    assert "without end." not in str(solution)
+
+
+def test_a_quadratic_that_vanishes_is_no_error_of_optdsl() -> None:
+    text = "var x >= -2, <= 0\nminimize o: x\nsubject to\n  c: ((0.5 * x)^0.5)^2 >= 1.7"
+    assert optdsl.parse(text).solve().status.word == "infeasible"
