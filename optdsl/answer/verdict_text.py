@@ -54,7 +54,9 @@ def _witness(witness: Mapping[str, Any]) -> list[str]:
     weight = witness["weight"]
     where = "halfway between" if weight == 0.5 else f"at {weight:g} times the first and {1 - weight:g} times the second"
     value = "it is undefined" if between is None else f"it is {between:.6g}"
-    chord = "" if between is None else f", and the straight line between gives {weight * first + (1 - weight) * second:.6g}"
+    chord = (
+        "" if between is None else f", and the straight line between gives {weight * first + (1 - weight) * second:.6g}"
+    )
     return [
         f"`{witness['statement']}`{index} is not curved as its role needs: at {points[0]} it is {first:.6g}, "
         f"at {points[1]} it is {second:.6g}; {where} {value}{chord}."
@@ -116,7 +118,7 @@ def _statements(statements: tuple[StatementVerdict, ...], page: Page) -> list[st
         left(["curvature", *(item.curvature + ("" if item.ok else "  <-") for item in shown)]),
     ]
     if any(item.sign not in (None, "unknown") for item in shown):
-        columns.append(left(["sign", *(item.sign if item.sign != "unknown" else "" for item in shown)]))  # type: ignore[misc]
+        columns.append(left(["sign", *(item.sign if item.sign != "unknown" else "" for item in shown)]))  # type: ignore[list-item, misc]
     if any(item.smoothness for item in shown):
         columns.append(left(["smoothness", *(item.smoothness or "" for item in shown)]))
     lines = beside(columns)

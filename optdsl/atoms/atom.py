@@ -195,7 +195,7 @@ class Atom:
     examples: tuple[tuple[tuple[Any, ...], Any], ...]
     """Known values: (arguments, result)."""
     graph: Callable[..., None] | None
-    """How it is written with cones (see `optdsl.atoms.graphs`); None where no cone form is known, or `pieces` say it."""
+    """How it is written with cones (see `optdsl.atoms.graphs`); None where none is known, or `pieces` say it."""
 
     def is_data(self, position: int) -> bool:
         """Whether the argument at this position (from 0) must be data."""

@@ -101,7 +101,8 @@ def folds(*, raw: Callable[..., Any], domain: Domain, data_arguments: tuple[str,
 
 
 def whole(*, raw: Callable[..., Any], domain: Domain, kind: Kind = "array", result_axes: int = 0,
-          data_arguments: tuple[str, ...] = (), needs_symmetric: tuple[str, ...] = (), graph: Callable[..., None] | None = None, **fields: Any) -> Atom:
+          data_arguments: tuple[str, ...] = (), needs_symmetric: tuple[str, ...] = (),
+          graph: Callable[..., None] | None = None, **fields: Any) -> Atom:
     """A row that works on whole arrays, from its bare formula `raw(*arrays, batch)`.
 
     `result_axes`: how many axes the result has beyond the domain rule's answer, which is one value a batch entry.

@@ -68,7 +68,7 @@ class MatrixCone:
 
 @dataclass(frozen=True, slots=True)
 class StatementFact:
-    """One statement: its curvature and sign as written, smoothness, whether that fits its role, and else what breaks it.
+    """One statement: its curvature and sign as written, smoothness, whether it fits its role, else what breaks it.
 
     `kinds` are the kinds of functions in it: `quadratic`, or names of cones. `steps` is the proof.
     """

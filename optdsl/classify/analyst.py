@@ -136,7 +136,7 @@ class _Analyst:
     def _told(
         self, body: sympy.Expr, frame: Frame, marks: Marks, known: str, steps: tuple[Step, ...]
     ) -> tuple[str, str | None, tuple[Step, ...]]:
-        """Curvature as written, sign and proof of a statement that was proved; only where somebody asks to read them."""
+        """Curvature as written, sign and proof of a proved statement; only where somebody asks to read them."""
         if not self.explain:
             return known, None, steps
         fact = self.facts.find(body, frame)
@@ -351,9 +351,7 @@ class _Analyst:
 
     def _semidefinite(self, entries: Affine, size: int, origin: MatrixCone) -> None:
         cone = CollectedCone(ConeKind.SEMIDEFINITE, (entries,), size=size)
-        self.matrix_cones.append(
-            MatrixCone(len(self.auxiliary.cones), origin.sign, origin.constraint, origin.variable)
-        )
+        self.matrix_cones.append(MatrixCone(len(self.auxiliary.cones), origin.sign, origin.constraint, origin.variable))
         self.auxiliary.cones.append(cone)
 
     # ---------------------------------------------------------------------------------------------------- mistakes
@@ -400,6 +398,7 @@ class _Analyst:
             reason.hint or "write it with convex functions, or approximate it; `optdsl check` shows each statement",
             self.model.source,
         )
+
     # -------------------------------------------------------------------------------------------------- conclusion
 
     def _conclude(self, sink: Sink | None) -> Analysis:

@@ -79,8 +79,11 @@ class Collector:
             collect_function(self, node, frame, multiplier, sink)
             return
         if exponent == -1:
-            raise NotCollected(node, "a division by an expression with variables",
-                               "multiply both sides by the divisor where its sign is known")
+            raise NotCollected(
+                node,
+                "a division by an expression with variables",
+                "multiply both sides by the divisor where its sign is known",
+            )
         raise NotCollected(node, f"a power with exponent {exponent}")
 
     def _choose(self, node: nodes.Choose, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
@@ -114,7 +117,9 @@ class Collector:
         row = REDUCTIONS[node.name]
         form = row.reduction_form
         if node.name == "norm":
-            form = {1.0: "sum_abs", np.inf: "max_abs"}.get(float(self.lanes.numbers(node.extra[0], frame).reshape(-1)[0]))
+            form = {1.0: "sum_abs", np.inf: "max_abs"}.get(
+                float(self.lanes.numbers(node.extra[0], frame).reshape(-1)[0])
+            )  # type: ignore[assignment]
         if form is None and self.facts is not None and row.graph is not None:
             collect_groups(self, node, frame, multiplier, sink)
             return
@@ -214,7 +219,11 @@ class Collector:
         root = frame.as_root()
         one = np.ones((1,) * len(root.shape))
         for coefficients, constant in pieces.pieces:
-            if curvature == CONVEX and not any(np.any(k) for k in coefficients) and np.all(np.asarray(constant) == bound):
+            if (
+                curvature == CONVEX
+                and not any(np.any(k) for k in coefficients)
+                and np.all(np.asarray(constant) == bound)
+            ):
                 continue
             held = self.sink(root, curvature)
             for argument, coefficient in zip(moving, coefficients, strict=True):
@@ -240,15 +249,16 @@ class Collector:
         sink.bent = True
         return columns
 
-    def _require(
-        self, node: sympy.Basic, curvature: str, frame: Frame, multiplier: np.ndarray, sink: Sink
-    ) -> None:
+    def _require(self, node: sympy.Basic, curvature: str, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
         """A convex function may stand where it is pressed down: multiplied by >= 0 in a convex sink, and so on."""
         name = node.name if isinstance(node, nodes.Named) else "a square"
         shown = f"`{name}`" if isinstance(node, nodes.Named) else name
         if sink.sense == AFFINE:
-            raise NotCollected(node, f"{shown} is {curvature}, and an equality needs a linear expression",
-                               "an inequality may be enough: the optimum often presses it to equality")
+            raise NotCollected(
+                node,
+                f"{shown} is {curvature}, and an equality needs a linear expression",
+                "an inequality may be enough: the optimum often presses it to equality",
+            )
         wanted = 1.0 if sink.sense == curvature else -1.0
         wrong = wanted * multiplier < 0
         if wrong.any():
@@ -273,12 +283,13 @@ class Collector:
 
     def _needs_quadratic(self, node: sympy.Basic, sink: Sink, what: str) -> None:
         if not sink.quadratic:
-            raise NotCollected(node, f"{what} is not affine, and an equality needs an affine expression",
-                               "an inequality may be enough: the optimum often presses it to equality")
+            raise NotCollected(
+                node,
+                f"{what} is not affine, and an equality needs an affine expression",
+                "an inequality may be enough: the optimum often presses it to equality",
+            )
 
-    def _square(
-        self, node: sympy.Basic, base: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink
-    ) -> None:
+    def _square(self, node: sympy.Basic, base: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
         self._needs_quadratic(node, sink, "a square")
         weight = np.broadcast_to(multiplier, frame.shape).reshape(-1)
         if isinstance(base, nodes.VariableEntry):
@@ -341,9 +352,10 @@ class Collector:
         weight = np.broadcast_to(multiplier, frame.shape).reshape(-1)
         if left_rows.nnz and right_rows.nnz:
             if not sink.quadratic:
-                raise NotCollected(node, "a product of two expressions with variables; neither is constant",
-                                   None)
-            sink.products.append(Product(_rows(frame), left_rows, left_constant, right_rows, right_constant, weight, node))
+                raise NotCollected(node, "a product of two expressions with variables; neither is constant", None)
+            sink.products.append(
+                Product(_rows(frame), left_rows, left_constant, right_rows, right_constant, weight, node)
+            )
             return
         # one of them has no variable with a coefficient: the product is linear after all
         constant, factor = (left_constant, right) if not left_rows.nnz else (right_constant, left)
@@ -356,7 +368,14 @@ class Collector:
         argument, width = node.slots[0], self.lanes.numbers(node.slots[1], frame)
         inner = self.auxiliary.add(frame.size).reshape(frame.shape)
         sink.squares.append(
-            Square(_rows(frame), None, inner.reshape(-1), np.zeros(frame.size), np.broadcast_to(multiplier, frame.shape).reshape(-1), node)
+            Square(
+                _rows(frame),
+                None,
+                inner.reshape(-1),
+                np.zeros(frame.size),
+                np.broadcast_to(multiplier, frame.shape).reshape(-1),
+                node,
+            )
         )
         outer = self.auxiliary.add(frame.size, lower=0.0).reshape(frame.shape)
         sink.terms.append(Terms(frame, outer, 2.0 * multiplier * width))

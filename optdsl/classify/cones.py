@@ -35,7 +35,9 @@ class Affine:
 
     def __add__(self, other: Any) -> Affine:
         if not isinstance(other, Affine):
-            return Affine(self.size, self.rows, self.columns, self.values, self.constant + np.asarray(other, dtype=float))
+            return Affine(
+                self.size, self.rows, self.columns, self.values, self.constant + np.asarray(other, dtype=float)
+            )
         return Affine(
             self.size,
             np.concatenate([self.rows, other.rows]),

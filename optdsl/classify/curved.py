@@ -23,7 +23,9 @@ from optdsl.terms.frame import Extension, Frame
 from optdsl.terms.nodes import has_variables
 
 
-def collect_function(collector: Collecting, node: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
+def collect_function(
+    collector: Collecting, node: sympy.Basic, frame: Frame, multiplier: np.ndarray, sink: Sink
+) -> None:
     """An elementwise function (or a power) with a graph."""
     facts = collector.facts
     assert facts is not None
@@ -64,11 +66,12 @@ def collect_function(collector: Collecting, node: sympy.Basic, frame: Frame, mul
     graph = Graph(frame.size, collector.auxiliary.add)
     if row.name == "pow":
         negative = bool((boxes[0].hi <= 0).all())
-        row.graph(graph, t, given[0], given[1], negative)
+        row.graph(graph, t, given[0], given[1], negative)  # type: ignore[misc]
     elif row.name == "cbrt":
-        row.graph(graph, t, given[0], curvature > 0)  # convex where the argument is never positive
+        # convex where the argument is never positive
+        row.graph(graph, t, given[0], curvature > 0)  # type: ignore[misc]
     else:
-        row.graph(graph, t, *given)
+        row.graph(graph, t, *given)  # type: ignore[misc]
     _keep(collector, graph, row.quadratic_form is not None)
     add_columns(sink, t.columns, frame, multiplier)
 
@@ -103,7 +106,9 @@ def collect_groups(collector: Collecting, node: nodes.Reduce, frame: Frame, mult
     if len(parts) > 1:
         for mask in parts:
             extension = collector.lanes.filtered(frame, mask)
-            collect_groups(collector, node, extension.child, extension.lift(np.broadcast_to(multiplier, frame.shape)), sink)
+            collect_groups(
+                collector, node, extension.child, extension.lift(np.broadcast_to(multiplier, frame.shape)), sink
+            )
         return
     curvature = float(np.broadcast_to(fact.curvature, frame.shape).reshape(-1)[0])
     root = frame.as_root()
@@ -113,7 +118,7 @@ def collect_groups(collector: Collecting, node: nodes.Reduce, frame: Frame, mult
     t = Affine.of_columns(collector.auxiliary.add(frame.size))
     members = _member_stand_in(collector, node, row, extension, curvature or 1.0, extra)
     graph = Graph(frame.size, collector.auxiliary.add, group)
-    row.graph(graph, t, members, *extra)
+    row.graph(graph, t, members, *extra)  # type: ignore[misc]
     _keep(collector, graph, False)
     add_columns(sink, t.columns, frame, multiplier)
 
@@ -140,7 +145,7 @@ def _member_stand_in(
 
 
 def stand_in(collector: Collecting, argument: sympy.Basic, root: Frame, side: str) -> Affine:
-    """An argument over the lanes of `root`: itself where it is affine, else a variable on its convex or concave side."""
+    """An argument over the lanes of `root`: itself where affine, else a variable on its convex or concave side."""
     facts = collector.facts
     assert facts is not None
     one = np.ones((1,) * len(root.shape))

@@ -144,7 +144,9 @@ class Facts:
             curvature = np.where(factor == 0, 0.0, np.sign(factor) * facts[0].curvature)
             return Fact(lo, hi, curvature, facts[0].smooth + 0 * np.sign(factor).astype(int), "a multiple by data")
         curvature = np.where(factor == 0, 0.0, np.full(np.broadcast_shapes(lo.shape, factor.shape), np.nan))
-        return Fact(lo, hi, curvature, _roughest(facts), "a product of two expressions with variables; neither is constant")
+        return Fact(
+            lo, hi, curvature, _roughest(facts), "a product of two expressions with variables; neither is constant"
+        )
 
     def _pow(self, node: sympy.Pow, frame: Frame) -> Fact:
         fact = self._composed(ENTRIES["pow"], [node.base, node.exp], frame)
@@ -204,10 +206,15 @@ class Facts:
         convex = fold.groups.all(_kept_convex(slope, inner))
         concave = fold.groups.all(_kept_concave(slope, inner))
         curvature = _curvature((own >= 0) & convex, (own <= 0) & concave)
-        smooth = np.minimum(smooth, np.minimum(fold.groups.min(fold.members(fact.smooth).astype(float)), SMOOTH).astype(int))
+        smooth = np.minimum(
+            smooth, np.minimum(fold.groups.min(fold.members(fact.smooth).astype(float)), SMOOTH).astype(int)
+        )
         return Fact(
-            fold.result(_spread_to(found.lo, fold)), fold.result(_spread_to(found.hi, fold)),
-            fold.result(_spread_to(curvature, fold)), fold.result(_spread_to(smooth, fold)), f"`{node.name}`",
+            fold.result(_spread_to(found.lo, fold)),
+            fold.result(_spread_to(found.hi, fold)),
+            fold.result(_spread_to(curvature, fold)),
+            fold.result(_spread_to(smooth, fold)),
+            f"`{node.name}`",
         )
 
     def _array_call(self, node: nodes.ArrayCall, frame: Frame) -> Fact:
@@ -229,10 +236,10 @@ class Facts:
     def _block(self, argument: sympy.Basic, frame: Frame) -> Fact:
         if not isinstance(argument, nodes.Block):
             fact = self.find(argument, frame)
-            return Fact(*(np.asarray(v.reshape(-1)[0]) for v in (fact.lo, fact.hi, fact.curvature, fact.smooth)))
+            return Fact(*(np.asarray(v.reshape(-1)[0]) for v in (fact.lo, fact.hi, fact.curvature, fact.smooth)))  # type: ignore[arg-type]
         child = self.extended(frame, nodes.over(argument.axes)).child
         fact = self.find(argument.body, child)
-        return Fact(*(np.broadcast_to(v, child.shape) for v in (fact.lo, fact.hi, fact.curvature, fact.smooth)))
+        return Fact(*(np.broadcast_to(v, child.shape) for v in (fact.lo, fact.hi, fact.curvature, fact.smooth)))  # type: ignore[arg-type]
 
     # ----------------------------------------------------------------------------------------------- branches
 

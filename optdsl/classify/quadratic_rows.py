@@ -17,7 +17,7 @@ DENSE_UP_TO = 1500
 
 
 def quadratics_to_cones(collector: Collecting, sink: Sink) -> None:
-    """Replace what the sink has collected of squares and products. Raises NotCollected where it curves the wrong way."""
+    """Replace what the sink has collected of squares and products. Raises NotCollected where they curve wrong."""
     if not (sink.squares or sink.products):
         return
     node = (sink.products or sink.squares)[0].node
@@ -161,7 +161,13 @@ def _factors(matrix: sp.csc_array, n: int) -> tuple[Affine, np.ndarray]:
         columns = (used[(starts[chosen][:, None] + np.arange(size))] % n)[lane]
         count = len(lane)
         parts.append(
-            Affine(count, np.repeat(np.arange(count), size), columns.reshape(-1), factor[lane, row].reshape(-1), np.zeros(count))
+            Affine(
+                count,
+                np.repeat(np.arange(count), size),
+                columns.reshape(-1),
+                factor[lane, row].reshape(-1),
+                np.zeros(count),
+            )
         )
         groups.append(blocks[chosen[lane]])
     if not parts:

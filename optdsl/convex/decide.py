@@ -38,9 +38,7 @@ def decide(program: Program, answer: RawAnswer, solve: Solve) -> RawAnswer:
     if ray is None and program.cost.any():
         ray = ray_from(program, solve(ray_program(program), None))
     if ray is None and falls_without_end(program, solve):
-        return replace(
-            answer, status=RawStatus.UNBOUNDED, x=feasibility.x, bound=None, farkas=None, message=CURVED
-        )
+        return replace(answer, status=RawStatus.UNBOUNDED, x=feasibility.x, bound=None, farkas=None, message=CURVED)
     if ray is None:
         message = "a feasible point was found, but no direction of endless improvement"
         return replace(answer, status=RawStatus.NUMERICAL_ERROR, x=feasibility.x, message=message)
@@ -62,7 +60,7 @@ def falls_without_end(program: Program, solve: Solve) -> bool:
     """
     if not program.cones or program.mixed_integer:
         return False
-    values = []
+    values = []  # type: ignore[var-annotated]
     for reach in REACHES:
         boxed = replace(
             program,
@@ -76,7 +74,9 @@ def falls_without_end(program: Program, solve: Solve) -> bool:
             continue
         values.append(value_of(program, answer.x))
     steps = -np.diff(values)
-    return len(values) > 4 and bool((steps > 1e-3 * max(1.0, abs(values[0]))).all() and (steps[1:] >= 0.9 * steps[:-1]).all())
+    return len(values) > 4 and bool(
+        (steps > 1e-3 * max(1.0, abs(values[0]))).all() and (steps[1:] >= 0.9 * steps[:-1]).all()
+    )
 
 
 def fix_integers(program: Program, answer: RawAnswer, solve: Solve, time_limit: float | None) -> RawAnswer:

@@ -174,5 +174,7 @@ def _stacked(matrices: list[sp.csr_array], columns: int) -> sp.csr_array:
 
 
 def _start(variables: list, n: int, extra: int) -> np.ndarray | None:  # type: ignore[type-arg]
-    start = np.concatenate([v.start for v in variables] + [np.full(extra, np.nan)]) if variables else np.full(extra, np.nan)
+    start = (
+        np.concatenate([v.start for v in variables] + [np.full(extra, np.nan)]) if variables else np.full(extra, np.nan)
+    )
     return None if np.isnan(start).all() else start

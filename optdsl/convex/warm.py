@@ -39,7 +39,11 @@ class WarmSolver:
         if choice.method != "highs" or program.quadratic:
             return choice.solve(program, time_limit=time_limit, options=options, progress=progress, stop=stop)
         with self._lock:
-            if self._session is None or dict(options or {}) != self._options or not _alike(self._session.program, program):
+            if (
+                self._session is None
+                or dict(options or {}) != self._options
+                or not _alike(self._session.program, program)
+            ):
                 highs = importlib.import_module("optdsl.convex.highs")
                 self._session = highs.HighsSession(program, options=options)
                 self._options = dict(options or {})

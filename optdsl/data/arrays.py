@@ -69,7 +69,7 @@ class SparseArray:
 class LabelArray:
     """Labels over the product of the axes (text, or members of a set), stored flat in C order.
 
-    `members` is the set that they belong to where one is declared; then `positions` (shape of the axes) are theirs in it.
+    `members` is the set that they belong to where one is declared; the labels are its own, in any order.
     """
 
     axes: tuple[SetValue, ...]

@@ -367,7 +367,7 @@ def concatenate(parts: Sequence[Labels]) -> Labels:
     """The labels of several columns, one after the other."""
     if not any(isinstance(part, TextLabels) for part in parts):
         return integer_labels(np.concatenate([part.integers for part in parts]))
-    codes, categories = [], {}
+    codes, categories = [], {}  # type: ignore[var-annotated]
     for part in parts:
         if isinstance(part, TextLabels):
             own, local = part.categories.tolist(), part.codes

@@ -389,7 +389,7 @@ class ArrayFunctions(FunctionRules):
                     "the items of an array must all have the same axes",
                     "stack numbers with numbers and vectors with vectors",
                 )
-            axes, indices = self.elaborator._common_axes(items, span)
+            axes, indices = self.elaborator._common_axes(items, span)  # type: ignore[assignment]
         bodies = [self.elaborator.align(item, axes, indices) for item in items]
         first = self.elaborator.positional_axis(len(items))
         index = self.marker.fresh()

@@ -169,7 +169,7 @@ class _Builder(DeclaredNames):
                 self._report_undeclared(self.declarations[name])
                 continue
             declaration = self.declarations[name]
-            self._attempt(lambda d=declaration: self._declare(d), name)
+            self._attempt(lambda d=declaration: self._declare(d), name)  # type: ignore[misc]
 
     def _uses(self, name: str, declaration: Declaration) -> dict[str, Span]:
         uses: dict[str, Span] = {}
@@ -397,14 +397,14 @@ class _Builder(DeclaredNames):
     def _report_undeclared(self, node: object) -> None:
         known = {*self.declarations, *self.symbols, *self.failed, *INITIALIZERS, "pi"}
         for name in undeclared(node, known):
-            self._attempt(lambda n=name: self.workspace.lookup(n.name, n.span, Context()))
+            self._attempt(lambda n=name: self.workspace.lookup(n.name, n.span, Context()))  # type: ignore[misc]
 
     def _objective(self) -> Any:
         for statement in self.file.statements:
             if isinstance(statement, tree.Objective):
                 if not self._sound(statement.value):
                     return None, None
-                return self._attempt(lambda s=statement: self._worded_objective(s)) or (None, None)
+                return self._attempt(lambda s=statement: self._worded_objective(s)) or (None, None)  # type: ignore[misc]
         return None, None
 
     def _worded_objective(self, statement: tree.Objective) -> Any:
@@ -418,7 +418,7 @@ class _Builder(DeclaredNames):
                 for constraint in statement.constraints:
                     if self._sound((constraint.domain, constraint.relation)):
                         name = names[id(constraint)]
-                        found.append(self._attempt(lambda c=constraint, n=name: self._constraint(c, n)))
+                        found.append(self._attempt(lambda c=constraint, n=name: self._constraint(c, n)))  # type: ignore[misc]
         return tuple(c for c in found if c is not None)
 
     def _constraint(self, constraint: tree.Constraint, name: str) -> Any:
@@ -429,7 +429,7 @@ class _Builder(DeclaredNames):
         items = [item for s in self.file.statements if isinstance(s, tree.Show) for item in s.items]
         if not any(isinstance(s, tree.Show) for s in self.file.statements):
             return None
-        shown = [self._attempt(lambda i=item: self._shown_item(i)) for item in items if self._sound(item)]
+        shown = [self._attempt(lambda i=item: self._shown_item(i)) for item in items if self._sound(item)]  # type: ignore[misc]
         return tuple(s for s in shown if s is not None)
 
     def _shown_item(self, item: tree.Expr) -> Shown:

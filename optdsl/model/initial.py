@@ -71,9 +71,9 @@ def _drawn(
     sizes = [len(axis.value) for axis in axes if axis.value is not None]
     fan_in, fan_out = (sizes[0], sizes[-1]) if len(sizes) > 1 else (sizes[0] if sizes else 1, 1)
     if name == "uniform":
-        return generator.uniform(*numbers, size) if size else np.zeros(0)
+        return generator.uniform(*numbers, size) if size else np.zeros(0)  # type: ignore[call-overload]
     if name == "normal":
-        return generator.normal(*numbers, size) if size else np.zeros(0)
+        return generator.normal(*numbers, size) if size else np.zeros(0)  # type: ignore[call-overload]
     variance = 2.0 / (fan_in + fan_out) if name.startswith("xavier") else 2.0 / fan_in
     if name.endswith("uniform"):
         return generator.uniform(-1.0, 1.0, size) * np.sqrt(3.0 * variance)

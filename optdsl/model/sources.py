@@ -258,7 +258,7 @@ class Tables:
             return DenseArray(wanted.axes, values.reshape(len(last)))
         missing = -1.0 if wanted.default is not None else None
         index = keyed_array(front.axes, keys, np.arange(table.rows, dtype=float), missing, where)
-        order = index.dense().astype(np.int64)
+        order = index.dense().astype(np.int64)  # type: ignore[union-attr]
         full = values[order]
         if wanted.default is not None:
             full = np.where((order < 0)[..., None], wanted.default, full)

@@ -202,7 +202,7 @@ class Statements:
             name,
             (*_values(outer), *_values(difference.axes)),
             over,
-            (Relation(body, *sides, conditions),),
+            (Relation(body, *sides, conditions),),  # type: ignore[call-arg]
             "matrix",
             statement.name_span or statement.span,
             canonical.marks(),
@@ -225,7 +225,7 @@ class Statements:
     def _shown_aspect(self, node: tree.Attribute, text: str) -> Shown:
         base, slots = node.base, ()
         if isinstance(base, tree.Subscript):
-            base, slots = base.base, base.indices  # type: ignore[assignment]
+            base, slots = base.base, base.indices  # type: ignore[assignment, union-attr]
         if not isinstance(base, tree.Name):
             self.elaborator.fault(
                 "wrong-aspect",
@@ -248,7 +248,7 @@ class Statements:
                 f"write `{base.name}.{other}`" if other else None,
             )
         members: list[Any] = []
-        for slot in slots:
+        for slot in slots:  # type: ignore[var-annotated]
             if isinstance(slot, tree.Slice):
                 self.elaborator.fault(
                     "wrong-aspect",

@@ -96,7 +96,7 @@ class RangeSet(Node):
 
 
 class Each(Node):
-    """One iterator: set term, slots. An `Index` that is bound nowhere outside is new, everything else fixes its part."""
+    """One iterator: set term, slots. An `Index` bound nowhere outside is new, everything else fixes its part."""
 
     __slots__ = ()
 
