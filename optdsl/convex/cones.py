@@ -16,7 +16,7 @@ import numpy as np
 from optdsl.convex.choose import default_solver, second_solvers
 from optdsl.convex.cone_options import CONE_OPTIONS
 from optdsl.convex.cone_runs import ConeSettings, run_solver
-from optdsl.convex.decide import CURVED, decide, falls_without_end, fix_integers
+from optdsl.convex.decide import CURVED, Solve, decide, falls_without_end, fix_integers
 from optdsl.convex.duality import dual_bound, value_of
 from optdsl.convex.highs import solve_highs
 from optdsl.convex.options import read_options
@@ -44,8 +44,11 @@ SECOND_SECONDS = 10.0
 """A second solver is given ten times as long as the first took, and at least this."""
 
 
-FAR = 1e3
-"""An optimum where a variable is larger than this is looked at twice, if its gap is not closed."""
+FAR, WIDE = 1e6, 1e-4
+"""An optimum where a variable is larger than this is looked at twice, if its relative gap is wider than this."""
+
+ASIDE_SECONDS = 1.0
+"""Least time for each program that is solved on the way to tell infeasible from unbounded."""
 
 
 def solve_cvxpy(
@@ -154,12 +157,18 @@ def _without_variables(program: Program) -> RawAnswer:
 def _solve_clean(program: Program, settings: ConeSettings, controls: Controls, *, second: bool) -> RawAnswer:
     began = time.perf_counter()
     answer = _solve_once(program, settings, controls)
+
+    def aside(other: Program, _: float | None) -> RawAnswer:
+        limit = controls.time_limit
+        left = None if limit is None else max(ASIDE_SECONDS, limit - (time.perf_counter() - began))
+        return _by_default(other, left)
+
     if answer.status in _ENDLESS and not _certain(program, answer):
-        answer = decide(program, answer, _by_default)
+        answer = decide(program, answer, aside)
         if program.cones and answer.status is RawStatus.INFEASIBLE and not _certain(program, answer):
             message = f"{settings.solver} reports infeasibility, but its multipliers do not prove it"
             answer = replace(answer, status=RawStatus.NUMERICAL_ERROR, message=message)
-    if program.cones and answer.status is RawStatus.OPTIMAL and _suspicious(program, answer):
+    if program.cones and answer.status is RawStatus.OPTIMAL and _suspicious(program, answer, aside):
         answer = replace(answer, status=RawStatus.UNBOUNDED, message=CURVED, row_dual=None, cone_duals=())
     if second and answer.status in _DOUBTFUL and not program.mixed_integer:
         answer = _try_another(program, settings, controls, answer, began)
@@ -173,13 +182,13 @@ def _solve_clean(program: Program, settings: ConeSettings, controls: Controls, *
     return answer
 
 
-def _suspicious(program: Program, answer: RawAnswer) -> bool:
+def _suspicious(program: Program, answer: RawAnswer, solve: Solve) -> bool:
     """Whether an optimum far out is none: its multipliers leave a gap, and the objective falls on and on."""
     if answer.x is None or answer.row_dual is None or np.abs(answer.x).max(initial=0.0) < FAR:
         return False
     objective = value_of(program, answer.x)
     bound = dual_bound(program, answer.x, answer.row_dual, answer.cone_duals)
-    return objective - bound > 1e-6 * max(1.0, abs(objective)) and falls_without_end(program, _by_default)
+    return objective - bound > WIDE * max(1.0, abs(objective)) and falls_without_end(program, solve)
 
 
 def _try_another(

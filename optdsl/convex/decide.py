@@ -60,7 +60,7 @@ def falls_without_end(program: Program, solve: Solve) -> bool:
     """
     if not program.cones or program.mixed_integer:
         return False
-    values = []  # type: ignore[var-annotated]
+    values: list[float] = []
     for reach in REACHES:
         boxed = replace(
             program,
@@ -73,10 +73,10 @@ def falls_without_end(program: Program, solve: Solve) -> bool:
                 break
             continue
         values.append(value_of(program, answer.x))
-    steps = -np.diff(values)
-    return len(values) > 4 and bool(
-        (steps > 1e-3 * max(1.0, abs(values[0]))).all() and (steps[1:] >= 0.9 * steps[:-1]).all()
-    )
+        steps = -np.diff(values)
+        if (steps <= 1e-3 * max(1.0, abs(values[0]))).any() or (steps[1:] < 0.9 * steps[:-1]).any():
+            return False
+    return len(values) > 4
 
 
 def fix_integers(program: Program, answer: RawAnswer, solve: Solve, time_limit: float | None) -> RawAnswer:
