@@ -68,6 +68,10 @@ class Domains(SetMembers):
             assert not isinstance(value, Family)
             return Axis(term, 1, value)
         if isinstance(node, tree.SetLiteral | tree.SetBuilder | tree.Binary):
+            used = self.indices_used(node, context)
+            if used:
+                family = self.family_over(node, context, used)
+                return Axis(nodes.NamedSet(family.name), family.tuples.arity - len(used), None, used)
             value = self.value(node, context, None)
             term = self.workspace.add_set(value, value.name)
             known = self.workspace.lanes.sets[term.name]
@@ -265,6 +269,7 @@ class Domains(SetMembers):
             whole = len(fresh) == axis.arity and not axis.prefix and axis.value is not None
             parts.append(Part(axis if whole else None, fresh, fresh))
             self.homes.update(dict.fromkeys(fresh, axis) if whole and axis.arity == 1 else {})
+            self.binders.update(dict.fromkeys(fresh, eaches[-1]))
 
     def _factors(self, node: tree.Expr, context: Context) -> list[tree.Expr]:
         """`I * J` is iterated as two sets."""

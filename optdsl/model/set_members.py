@@ -19,13 +19,15 @@ from optdsl.data.members import (
     labels_of,
 )
 from optdsl.errors import Span
-from optdsl.language import tree
+from optdsl.language import expression_text, tree
+from optdsl.model.names import names_in
 from optdsl.model.open_domain import OpenDomain, tuples_text
 from optdsl.model.scope import Context
 from optdsl.model.shapes import Axis
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
-from optdsl.terms.lanes import Members
+from optdsl.terms.lanes import Family, Members
+from optdsl.terms.nodes import Each, Index
 
 if TYPE_CHECKING:
     from optdsl.model.elaborate import Elaborator
@@ -39,6 +41,7 @@ class SetMembers:
         self.workspace = elaborator.workspace
         self.marker = elaborator.marker
         self.fault = elaborator.fault
+        self.binders: dict[Index, Each] = {}  # the iterator that brings an index, in the order in which they are met
         self.homes: dict[sympy.Basic, Axis] = {}  # the axis that an index runs along, where it is a whole one
 
     def open(self, domain: tree.Domain, context: Context) -> OpenDomain:
@@ -68,10 +71,37 @@ class SetMembers:
         """The members of a set expression that depends on no index."""
         rows = self.rows(node, context, nodes.over(()), ())
         if name is None:
-            from optdsl.language import expression_text
-
             name = expression_text(node)
         return SetValue(name, rows.columns, rows.parts)
+
+    @staticmethod
+    def indices_used(node: tree.Expr, context: Context) -> tuple[Index, ...]:
+        """The indices around a set expression that its members depend on."""
+        bound, found = context.bound, dict[Index, None]()
+        for name in names_in(node):
+            value = context.indices.get(name.name)
+            if value is None and name.name in context.arguments:
+                value = context.arguments[name.name].body
+            if value is not None:
+                found.update(dict.fromkeys(sorted(value.atoms(Index) & bound, key=str)))
+        return tuple(found)
+
+    def family_over(self, node: tree.Expr, context: Context, used: tuple[Index, ...]) -> Family:
+        """A set expression such as `V - {i}` inside an iteration, as a family over the indices it uses."""
+        needed, iterators = set(used), list[Each]()
+        for index, each in reversed(self.binders.items()):
+            if index in needed:
+                needed.update(i for i in each.atoms(Index) if i in self.binders)
+                iterators.insert(0, each)
+        over = nodes.over(dict.fromkeys(iterators))
+        rows = self.rows(node, context, over, used)
+        if rows.arity == len(used):  # `{}`, which has no members that tell how many parts they have
+            rows = SetValue("", (*rows.columns, rows.columns[0]))
+        name = self.workspace.fresh_name(expression_text(node))
+        axes = tuple(SetValue(name, _distinct(self._columns(over, [index], [None]))) for index in used)
+        family = Family(name, axes, SetValue(name, rows.columns))
+        self.workspace.lanes.sets[name] = family  # type: ignore[index]
+        return family
 
     def rows(
         self, node: tree.Expr, context: Context, outer: nodes.Over, index: tuple[sympy.Expr, ...]

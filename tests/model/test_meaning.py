@@ -150,6 +150,178 @@ subject to
   d: rows <= 4
   e: sc[:, "a"] >= rows
 """,
+    "inline literal": """
+set I = 1..4
+var x[1..6]
+minimize sum(x[j] for i in I, j in {i, i + 1})
+subject to
+  c[i in I]: sum(x[j] for j in {i, i + 2}) <= 1
+""",
+    "inline builder element": """
+set I = 1..4
+var x[1..9]
+minimize sum(x[k] for i in I, k in {j + 1 for j in 1..i})
+""",
+    "inline union": """
+set I = 1..4
+var x[0..9]
+minimize sum(x[k] for i in I, k in (1..i) | {0})
+""",
+    "inline difference": """
+set I = 1..4
+var x[I]
+minimize sum(x[k] for i in I, k in I - {i})
+""",
+    "family union": """
+set I = 1..4
+set F[i in I] = (1..i) | {0, i + 1}
+set G[i in I] = F[i] & I
+set H[i in I] = I - F[i]
+var x[0..9]
+minimize sum(x[k] for i in I, k in F[i]) + sum(size(G[i]) + size(H[i]) for i in I)
+""",
+    "family product": """
+set I = 1..3
+set F[i in I] = (1..i) * {"a", "b"}
+var x[I, {"a", "b"}]
+minimize sum(i * x[k, s] for i in I, (k, s) in F[i])
+""",
+    "family of two": """
+set I = 1..3
+set S = {"a", "b"}
+set F[i in I, s in S] = {j in I if j >= i or s = "a"}
+var x[I]
+minimize sum(ord(k, F[i, s]) * x[k] for i in I, s in S, k in F[i, s]) +
+  sum(x[first(F[i, "b"])] + last(F[i, "a"]) for i in I)
+subject to
+  c[i in I, s in S]: size(F[i, s]) * x[i] <= (1 if 2 in F[i, s] else 3)
+""",
+    "family domain": """
+set I = 1..3
+set F[i in I if i > 1] = {j in I if j < i}
+var x[I]
+minimize sum(x[k] for i in 2..3, k in F[i])
+""",
+    "var over family": """
+set I = 1..3
+set F[i in I] = 1..i
+var x[i in I, j in F[i]] >= i - j
+minimize sum(x[i, j] for i in I, j in F[i])
+subject to
+  c[i in I, j in F[i] if i != j]: x[i, j] <= x[j, j]
+  d[i in I]: sum(x[i, j] for j in F[i]) <= 3
+""",
+    "symmetric": """
+set I = 1..3
+var X[I, I] symmetric
+minimize sum(i * X[i, j] for i in I, j in I) + trace(X)
+subject to
+  c: X <= 3
+  d[i in I, j in I if i < j]: X[i, j] - X[j, i] = 0
+""",
+    "let inside": """
+set I = 1..3
+set A = {(i, j) in I * I if i < j}
+var x[A]
+let f[(i, j) in A] = 2 * x[i, j] - 1
+minimize sum(f)
+subject to
+  c[a in A]: f[a] <= 3
+  d[i in I]: sum(f[i, j] for (i, j) in A) <= 1
+""",
+    "index arithmetic on param": """
+set I = 1..4
+param p[I] = [2, 3, 4, 1]
+param q[I] = [1, 2, 2, 3]
+var x[0..9]
+minimize sum(x[p[i] + q[i]] - x[2 * i] for i in I if p[i] + q[i] in 0..9 and 2 * i <= 8)
+""",
+    "nested function": """
+set I = 1..3
+var x[I]
+let sq(t) = t * t
+let f(t, i) = sum(sq(i - k) * t for k in I) + i
+minimize sum(f(x[i], i) for i in I) + f(x[1] + x[2], 2)
+""",
+    "function with whole array": """
+set I = 1..3
+var x[I]
+param w[I] = [1, 2, 3]
+let inner(a, b) = sum(a * b)
+let total(v) = inner(w, v) + v[2]
+minimize total(x) + total(w)
+""",
+    "double index array": """
+set I = 1..3
+param p[I] = [2, 3, 1]
+var x[I, I]
+minimize sum(x[p, 1]) + sum(x[:, 2] * p) + sum(x[2, p])
+subject to
+  c: x[p, :] <= p
+""",
+    "condition arrays": """
+set I = 1..4
+param a[I] = [1, -1, 2, 0]
+var x[I]
+minimize sum([x[i] if a[i] > 0 else 0 for i in I]) + sum(max(a, 0) * x)
+subject to
+  c: x[{i in I if a[i] > 0}] <= 2
+""",
+    "chain of data": """
+set I = 1..3
+var x[I]
+minimize sum(x)
+subject to
+  c[i in I]: 0 <= 2 <= 3
+  d[i in I]: i <= x[i] <= i + 1 <= 9
+  e: 1 <= x
+""",
+    "mean of cond": """
+set I = 1..6
+var x[I]
+minimize mean(x[i] for i in I if mod(i, 2) = 0) + max(i for i in I if i < 4) * x[1] + prod(i for i in 1..4) * x[2]
+subject to
+  c[k in 2..3]: mean(x[i] for i in I if i <= k) <= max(i for i in 1..k) + min(i - k for i in I)
+""",
+    "any all": """
+set I = 1..4
+set A = {(1, 2), (2, 3), (4, 4)}
+var x[I]
+minimize sum(x[i] for i in I if any((i, j) in A for j in I) and all(j <= 4 for (i, j) in A))
+""",
+    "chained compare": """
+set I = 1..6
+var x[I]
+minimize sum(x[i] for i in I if 2 <= i < 5 != i)
+""",
+    "strings by position": """
+set S = {"x", "y"}
+param t[1..3] in S = ["y", "x", "y"]
+param u[1..3] = ["p", "q", "p"]
+var z[S]
+minimize sum(z[t[i]] * i for i in 1..3 if u[i] = "p") + sum(z[s] for s in S if s = t[1])
+""",
+    "neg by": """
+var x[1..9]
+minimize sum(x[i] for k in 1..3, i in 9..k by -k)
+""",
+    "power prec": """
+var x[1..3]
+minimize -2^2 * x[1] + 2^-1 * x[2] + (-2)^2 * x[3] + 2^3^2 - 7 * x[1] / 2 / 2 - 3 - 2
+""",
+    "range arithmetic": """
+param n = 3
+set T = n - 2..2 * n by n - 1
+var x[T]
+minimize sum(x[t] for t in n - 2..2 * n by n - 1)
+""",
+    "self named": """
+set I = 1..2
+set J = 1..3
+param I2[I] = [1, 2]
+var x[I, J]
+minimize sum(x[I, J] for I in 1..2, J in 1..3)
+""",
 }
 
 FAULTS = {
