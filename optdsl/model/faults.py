@@ -79,6 +79,8 @@ class _Case:
         span = self.marks.spans.get(node)
         if span is not None and span.line == span.end_line:
             return self.source.text[span.start : span.end]
+        if isinstance(node, nodes.NamedSet):
+            return node.name.partition("#")[0]
         return INLINE.sub("[...]", show(node, self.marks.names))
 
     def lane(self) -> str:
@@ -163,7 +165,9 @@ def _compared(case: _Case, axis: SetValue, slot: sympy.Expr) -> str | None:
 def _no_such_member(case: _Case) -> Diagnostic:
     term, position = case.fault.node.args[:2]
     prefix = case.fault.node.args[3:]
-    name = case.shown(term) + (f"[{', '.join(case.shown(p) for p in prefix)}]" if prefix else "")
+    inline = isinstance(term, nodes.NamedSet) and "#" in term.name
+    index = f"[{', '.join(case.shown(p) for p in prefix)}]" if prefix and not inline else ""
+    name = case.shown(term) + index
     positions = [p for p in sympy.Add.make_args(position) if isinstance(p, nodes.Position)]
     if not positions:
         return case.report(

@@ -43,7 +43,7 @@ class Axis:
             return f"{len(self.value)} entries"
         if self.value is not None:
             return " * ".join(self.value.parts) or self.value.name
-        return self.term.name if isinstance(self.term, nodes.NamedSet) else "a range"
+        return self.term.name.partition("#")[0] if isinstance(self.term, nodes.NamedSet) else "a range"
 
     def same_as(self, other: Axis) -> bool:
         """Whether an index along one axis runs over the same members along the other."""

@@ -32,7 +32,7 @@ PIECES = [
 
 
 # Names that optdsl makes for itself: inline arrays and sets, temporary indices.
-GENERATED = re.compile(r"\b\w+#\d+|\bt\d+\b|\bi\d+\b")
+GENERATED = re.compile(r"[\w}\])]#\d+|\bt\d+\b|\bi\d+\b")
 FUNCTIONS = sorted({*ELEMENTWISE, *REDUCTIONS, *ARRAYWISE, *METRICS, "first", "last", "prev", "next", "ord", "size"})
 
 
