@@ -359,6 +359,14 @@ class Domains(SetMembers):
                 return index, value, place
         return None
 
+    def surely_inside(self, axis: Axis, slots: Sequence[sympy.Basic]) -> bool:
+        """Whether index expressions are the indices of an iteration over this very axis."""
+        if axis.arity == 1:
+            home = self.homes.get(slots[0])
+            return home is not None and home.same_as(axis)
+        each = self.binders.get(slots[0])  # type: ignore[call-overload]
+        return each is not None and each.set == axis.term and tuple(each.slots) == (*axis.prefix, *slots)
+
     def _always_has_value(self, value: sympy.Basic) -> bool:
         """Whether an index expression has a value wherever its indices are: no look-up in it can fail."""
         if isinstance(value, nodes.ParameterEntry):

@@ -11,9 +11,7 @@ from optdsl.language import tree
 from optdsl.model import shapes
 from optdsl.model.broadcasting import Broadcasting
 from optdsl.model.model import DomainCondition
-from optdsl.model.scope import (
-    Context,
-)
+from optdsl.model.scope import Context, LetSymbol
 from optdsl.model.shapes import Arr, Axis, letters
 from optdsl.terms import nodes
 
@@ -34,6 +32,7 @@ class Indexing(Broadcasting):
         indices: list[Any] = []
         mapping: dict[sympy.Basic, sympy.Basic] = {}
         conditions: list[tuple[DomainCondition, ...]] = []
+        named = isinstance(node.base, tree.Name) and isinstance(self.workspace.symbols.get(node.base.name), LetSymbol)
         at = 0
         for k, axis in enumerate(array.axes):
             own = array.indices_of(k)
@@ -67,6 +66,11 @@ class Indexing(Broadcasting):
                     conditions.append(part.conditions)
                 at += axis.arity
             mapping.update({i: s for i, s in zip(own, slots, strict=True) if i != s})
+            if named and not self.domains.surely_inside(axis, slots):
+                # nothing in the body need look anything up at these indices
+                member = nodes.Contains(axis.term, *axis.prefix, *slots)
+                self.marker.mark(member, node.span)
+                conditions.append((DomainCondition("inside", member),))
         if at != len(items):
             self._wrong_count(array, node, len(items))
         body, own_conditions = shapes.replace_in(self.marker, array, mapping)

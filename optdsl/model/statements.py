@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
@@ -18,6 +18,7 @@ from optdsl.model.model import Constraint, DomainCondition, Let, Objective, Rela
 from optdsl.model.scope import Context, EntrySymbol, OtherSymbol
 from optdsl.model.shapes import Arr, Axis
 from optdsl.terms import nodes
+from optdsl.terms.frame import Frame
 
 EMPTY = tree.Domain((), span=Span(0, 0, 1, 1, 1, 1))
 STRICT = {"<": "<=", ">": ">="}
@@ -69,12 +70,31 @@ class Statements:
             )
         if isinstance(array.body, nodes.Compare | nodes.Logic | nodes.Contains):
             self._not_a_condition(statement)
+        array = self._inside(array, nodes.over(()))
         canonical = Canonical(self.elaborator.marker)
         body = canonical.body(array.body, {})
         conditions = tuple(canonical.condition(c, {}) for c in array.conditions)
         name = statement.name or "objective"
         span = statement.name_span or statement.span
         return Objective(name, statement.sense, body, span, canonical.marks(), conditions), array
+
+    def _inside(self, array: Arr, around: nodes.Over) -> Arr:
+        """Report an index outside the set of a named expression; what is left are conditions on variables."""
+        inside = [c for c in array.conditions if c.kind == "inside"]
+        if not inside:
+            return array
+        lanes = self.elaborator.workspace.lanes
+        over = nodes.over((*around.iterators, *array.eaches), around.conditions)
+        whole = lanes.extend(Frame(), over).child
+        for condition in inside:
+            frame, member = whole, condition.expression
+            for inner in condition.overs:
+                frame = lanes.extend(frame, inner).child
+            assert isinstance(member, nodes.Contains)
+            members = lanes.set_value(member.set, frame.bindings or ())
+            assert isinstance(members, SetValue)
+            lanes.located(member, [members], member.slots, frame)
+        return replace(array, conditions=tuple(c for c in array.conditions if c.kind != "inside"))
 
     def _not_a_condition(self, statement: tree.Objective) -> None:
         self.elaborator.fault(
@@ -104,6 +124,7 @@ class Statements:
         if any(op in (">>", "<<") for op in relation.ops):
             return self._matrix(statement, relation, domain, arrays, name)
         frame_array = self.elaborator.elementwise(arrays, lambda *b: sympy.Tuple(*b), relation.span)
+        frame_array = self._inside(frame_array, domain.over)
         outer = self.elaborator.domains.axes(domain, f"`{name}`", statement.span, name)
         bodies = list(frame_array.body.args)
         canonical = Canonical(self.elaborator.marker)
@@ -191,6 +212,7 @@ class Statements:
                 "compare numbers with `>=` or `<=`",
             )
         difference = self.elaborator.elementwise(arrays, lambda a, b: a - b, relation.span)
+        difference = self._inside(difference, domain.over)
         outer = self.elaborator.domains.axes(domain, f"`{name}`", statement.span, name)
         canonical = Canonical(self.elaborator.marker)
         over, renaming = canonical.over(nodes.over((*domain.eaches, *difference.eaches), domain.conditions))
@@ -216,7 +238,7 @@ class Statements:
         text = expression_text(node)
         if isinstance(node, tree.Attribute) and node.name in ("dual", "slack", "reduced_cost"):
             return self._shown_aspect(node, text)
-        array = self.elaborator.array(node, Context(mode="show"))
+        array = self._inside(self.elaborator.array(node, Context(mode="show")), nodes.over(()))
         canonical = Canonical(self.elaborator.marker)
         over, renaming = canonical.over(nodes.over(array.eaches))
         body = canonical.body(array.body, renaming)

@@ -322,6 +322,16 @@ param I2[I] = [1, 2]
 var x[I, J]
 minimize sum(x[I, J] for I in 1..2, J in 1..3)
 """,
+    "named expressions at shifted indices": """
+set I = 1..4
+set A = {(1, 2), (2, 3)}
+var x[I]
+let f[i in I if i > 1] = i * 2
+let g[i in I] = x[i] + (f[i] if i > 1 else 0)
+let h[(i, j) in A] = 3
+minimize sum(g[i - 1] for i in I if i > 1) + sum(f[i + 1] for i in I if i + 1 in I) + sum(g[2 * i] for i in 1..2) +
+  sum(h[a] + h[i, j] for a in A, (i, j) in A) + sum(h[i, i + 1] for i in 1..2) + g[1] + sum(f[{2, 4}]) + sum(g)
+""",
 }
 
 FAULTS = {
@@ -347,6 +357,27 @@ minimize sum(x[i] for k in 1..n, i in 1..k/2)
 param n = 4
 var x[1..n]
 minimize sum(x[i] for k in 1..n, i in 1..n if i in 1..k/2)
+""",
+    "an index outside a named expression": """
+set I = 1..3
+let f[i in I if i > 1] = i * 2
+var x
+minimize x
+subject to
+  c: f[1] * x <= 3
+""",
+    "an index outside a named expression, for some": """
+set I = 1..3
+let f[i in I] = i * 2
+let g[i in I] = f[i] + (f[i - 1] if i > 1 else 0)
+var x
+minimize x + sum(g[i] + g[i + 1] for i in I)
+""",
+    "an index outside a named array": """
+set A = {(1, 2), (2, 3)}
+let f[(i, j) in A] = i * j
+var x
+minimize x + sum(f[i, j] for i in 1..2, j in 2..3)
 """,
 }
 
