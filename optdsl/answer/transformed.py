@@ -17,7 +17,8 @@ from optdsl.classify.quasi import QuasiProgram, recognize_quasiconvex
 from optdsl.classify.words import domain_is_convex
 from optdsl.convex.bisection import solve_quasi
 from optdsl.convex.geometric import solve_geometric
-from optdsl.convex.program import Program, RawAnswer
+from optdsl.convex.lower import Restored
+from optdsl.convex.program import Program, RawAnswer, RawStatus
 from optdsl.model.model import Model
 from optdsl.terms import nodes
 
@@ -73,12 +74,27 @@ def solve_special(
     model = analysis.model
     if isinstance(special.problem, Geometric):
         found = solve_geometric(special.problem, solve)
-        answer = TransformedAnswer(found.raw, found.restored, found.residual, found.scales or None)
+        raw = _believed(model, found.raw, found.restored, positive=True)
+        answer = TransformedAnswer(raw, found.restored, found.residual, found.scales or None)
     else:
         levels = solve_quasi(special.problem, solve)
-        found_note, answer = levels.note, TransformedAnswer(levels.raw, levels.restored, None, None)
+        raw = _believed(model, levels.raw, levels.restored, positive=False)
+        found_note, answer = levels.note, TransformedAnswer(raw, levels.restored, None, None)
         return _solution(model, analysis, special, answer, found_note, method, options)
     return _solution(model, analysis, special, answer, found.note, method, options)
+
+
+def _believed(model: Model, raw: RawAnswer, restored: Restored, *, positive: bool) -> RawAnswer:
+    """The solver's words less those that the transformation does not carry over to the model.
+
+    An objective that approaches a limit is not unbounded; and where variables were taken as positive that may be 0
+    (`positive`), a point with zeros may satisfy what no positive one does.
+    """
+    limit = raw.status is RawStatus.UNBOUNDED and restored.bound is not None
+    zeros = positive and any((v.lower <= 0).any() for v in model.variables.values())
+    if limit or (zeros and raw.status is RawStatus.INFEASIBLE):
+        return replace(raw, status=RawStatus.NUMERICAL_ERROR)
+    return raw
 
 
 def _solution(

@@ -139,7 +139,8 @@ class Facts:
         lo, hi = facts[0].lo, facts[0].hi
         for fact in facts[1:]:
             lo, hi = _times(lo, hi, fact.lo, fact.hi)
-        lo, hi = _scaled(lo, hi, factor)
+        factor = np.asarray(factor)
+        lo, hi = (np.asarray(end) for end in _scaled(lo, hi, factor))
         if len(facts) == 1:
             curvature = np.where(factor == 0, 0.0, np.sign(factor) * facts[0].curvature)
             return Fact(lo, hi, curvature, facts[0].smooth + 0 * np.sign(factor).astype(int), "a multiple by data")

@@ -101,6 +101,8 @@ class ArrayFunctions(FunctionRules):
                 "the divisor of `quad_over_lin` must be a single value",
                 "name one entry, or sum over a set: `sum(quad_over_lin(x[i], y[i]) for i in I)`",
             )
+        if bottom.body.is_zero:
+            self.fault("division-by-zero", node.args[1].span, "division by zero", "the divisor must be positive")
         if top.axes:
             over = nodes.over(top.eaches)
             total = self._reduced("sumsq", Arr(top.body, (), (), top.conditions), over, ())
