@@ -332,6 +332,16 @@ let h[(i, j) in A] = 3
 minimize sum(g[i - 1] for i in I if i > 1) + sum(f[i + 1] for i in I if i + 1 in I) + sum(g[2 * i] for i in 1..2) +
   sum(h[a] + h[i, j] for a in A, (i, j) in A) + sum(h[i, i + 1] for i in 1..2) + g[1] + sum(f[{2, 4}]) + sum(g)
 """,
+    "the order of a set": """
+set I = 1..3
+set ARC = {(3, 1), (1, 2), (2, 3), (1, 3)}
+set Q = {(i, j, k) for i in I, j in I, k in I if i < k}
+set P = {(i, j, k) for i in I, j in I, (i, k) in ARC}
+set R = {k - i for i in I, j in I, k in I if i < k and j != k}
+set F[i in I] = {j + k for j in I, k in I, (k, j) in ARC if i <= j}
+var x
+minimize x + sum(ord((i, j, k), Q) * i for (i, j, k) in Q) + sum(ord(r, R) * r for r in R)
+""",
 }
 
 FAULTS = {
