@@ -104,9 +104,9 @@ def _factorized(collector: Collecting, sink: Sink, sign: float) -> tuple[Affine,
         linear = left * (product.weight * product.right_constant) + right * (product.weight * product.left_constant)
         shift = Affine.of_constant(product.weight * product.left_constant * product.right_constant)
         rest.append(_linear(linear, shift).fold(product.rows, size))
-    matrix = sp.csc_array(sign * matrix)
+    matrix = sp.csc_array(sign * matrix)  # type: ignore[assignment]
     matrix.eliminate_zeros()
-    good, direction = is_semidefinite(matrix)
+    good, direction = is_semidefinite(matrix)  # type: ignore[arg-type]
     if not good:
         assert direction is not None
         node = (sink.products or sink.squares)[0].node
@@ -114,7 +114,7 @@ def _factorized(collector: Collecting, sink: Sink, sign: float) -> tuple[Affine,
         lane = np.unravel_index(row, sink.root.shape) if sink.root.shape else ()
         shape = "convex" if sign > 0 else "concave"
         raise NotCollected(node, f"this quadratic is not {shape}", None, collector.lanes.lane(sink.root, lane))  # type: ignore[arg-type]
-    members, group = _factors(matrix, n)
+    members, group = _factors(matrix, n)  # type: ignore[arg-type]
     total = rest[0]
     for part in rest[1:]:
         total = total + part

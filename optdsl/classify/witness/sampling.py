@@ -127,7 +127,7 @@ class Affine:
             shift = block[:, self.solved] @ self.constant if len(self.solved) else 0.0
             kept = block[:, self.free]
             if len(self.solved):
-                kept = kept.toarray() - block[:, self.solved] @ self.rest
+                kept = kept.toarray() - block[:, self.solved] @ self.rest  # type: ignore[assignment]
             rows.append(sp.csr_array(kept))
             limits.append(side[chosen] - shift)
         for sign, bound in ((1.0, self.upper), (-1.0, -self.lower)):
@@ -304,10 +304,10 @@ class Sampler:
             high = np.where(np.isfinite(upper), upper, center + reach)
             near = np.column_stack([low, high])
             cost, options = self.rng.normal(size=len(columns)), {"time_limit": max(left, 0.05)}
-            answer = linprog(cost, **program, bounds=near, method="highs", options=options)
+            answer = linprog(cost, **program, bounds=near, method="highs", options=options)  # type: ignore[call-overload]
             if answer.x is None and k == 0 and answer.status == 2:
                 whole = np.column_stack([lower, upper])
-                answer = linprog(0 * cost, **program, bounds=whole, method="highs", options=options)
+                answer = linprog(0 * cost, **program, bounds=whole, method="highs", options=options)  # type: ignore[call-overload]
                 if answer.x is None:
                     break
             if answer.x is not None:

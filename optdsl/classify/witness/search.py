@@ -283,7 +283,7 @@ class _Search:
             if self.needs[needed][lane]:
                 operator = LinearOperator((len(moves), len(moves)), matvec=product, dtype=float)
                 try:
-                    yield eigsh(operator, k=1, which=which, v0=start, tol=1e-3, maxiter=60)[1][:, 0] @ scaled
+                    yield eigsh(operator, k=1, which=which, v0=start, tol=1e-3, maxiter=60)[1][:, 0] @ scaled  # type: ignore[call-overload]
                 except (ArpackError, _Late):
                     return
 
