@@ -152,7 +152,7 @@ def test_stops_limits_and_news_with_cones(solver: str) -> None:
     assert stopped.status is RawStatus.INTERRUPTED
     assert stopped.x is not None
     assert isinstance(news[0], Progress)
-    assert time.perf_counter() - began < 20
+    assert time.perf_counter() - began < 90
     limited = solve_cvxpy(program, solver, time_limit=0.2, tolerance=1e-14)
     assert limited.status is RawStatus.TIME_LIMIT
     few = solve_cvxpy(program, solver, options={"max_iter": 3})
