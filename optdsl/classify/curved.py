@@ -29,7 +29,7 @@ def collect_function(
     """An elementwise function (or a power) with a graph."""
     facts = collector.facts
     assert facts is not None
-    name, arguments = ("pow", list(node.args)) if isinstance(node, sympy.Pow) else (node.name, list(node.slots))  # type: ignore[attr-defined]
+    name, arguments = ("pow", list(node.args)) if isinstance(node, sympy.Pow) else (node.name, list(node.slots))
     row = ENTRIES[name]
     fact = facts.find(node, frame)
     require_side(collector, node, fact.curvature, frame, multiplier, sink)
@@ -83,9 +83,9 @@ def _constant_function(
     facts = collector.facts
     assert facts is not None
     fact = facts.find(node, frame)
-    base = node.args[0] if isinstance(node, sympy.Pow) else node.slots[0] if node.name == "pow" else None  # type: ignore[attr-defined]
+    base = node.args[0] if isinstance(node, sympy.Pow) else node.slots[0] if node.name == "pow" else None
     if base is not None:
-        exponent = node.args[1] if isinstance(node, sympy.Pow) else node.slots[1]  # type: ignore[attr-defined]
+        exponent = node.args[1] if isinstance(node, sympy.Pow) else node.slots[1]
         if (collector.lanes.numbers(exponent, frame) == 1).all():
             collector.collect(base, frame, multiplier, sink)
             return
@@ -172,7 +172,7 @@ def require_side(
     wrong = np.broadcast_to(~fits, frame.shape)
     lane = tuple(np.argwhere(wrong)[0]) if frame.shape else ()
     value = float(np.broadcast_to(turned, frame.shape)[lane]) if frame.shape else float(np.reshape(turned, -1)[0])
-    name = "this power" if isinstance(node, sympy.Pow) else f"`{node.name}`"  # type: ignore[attr-defined]
+    name = "this power" if isinstance(node, sympy.Pow) else f"`{node.name}`"
     place = {CONVEX: "minimized or bounded above", CONCAVE: "maximized or bounded below", AFFINE: "in an equality"}
     spread = np.broadcast_to(np.asarray(multiplier, dtype=float), frame.shape or np.shape(multiplier))
     factor = float(spread[lane]) if frame.shape else float(np.reshape(spread, -1)[0])

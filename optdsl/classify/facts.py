@@ -167,7 +167,7 @@ class Facts:
 
     # ------------------------------------------------------------------------------------- the composition rule
 
-    def _composed(self, row, arguments: Sequence[sympy.Basic], frame: Frame) -> Fact:  # type: ignore[no-untyped-def]
+    def _composed(self, row, arguments: Sequence[sympy.Basic], frame: Frame) -> Fact:
         facts = [self.find(a, frame) for a in arguments]
         boxes = [f.interval for f in facts]
         inside: Any = True

@@ -40,7 +40,7 @@ class _Block:
         self.entries, self.shape = entries, shape
 
 
-def _block(collector: Collecting, argument, frame: Frame) -> _Block:  # type: ignore[no-untyped-def]
+def _block(collector: Collecting, argument, frame: Frame) -> _Block:
     root = frame.as_root()
     if isinstance(argument, nodes.Block):
         child = collector.lanes.extend(root, nodes.over(argument.axes)).child.as_root()

@@ -82,7 +82,7 @@ def _rule(expression: sympy.Basic, frame: Frame, facts: Facts) -> str:
     if row is None:
         return f"`{name}` of affine arguments"
     shown = f"the power {expression.exp}" if isinstance(expression, sympy.Pow) else f"`{name}`"
-    arguments = expression.args if isinstance(expression, sympy.Pow) else expression.slots  # type: ignore[attr-defined]
+    arguments = expression.args if isinstance(expression, sympy.Pow) else expression.slots
     moving = [a for a in arguments if has_variables(a)]
     if all(bool(facts.find(a, frame).affine.all()) for a in moving):
         return f"{shown} of an affine argument"

@@ -59,7 +59,7 @@ def _as_squares(collector: Collecting, sink: Sink, sign: float) -> tuple[Affine,
     return _stacked(*parts), np.concatenate(groups), None
 
 
-def _expression(square) -> Affine:  # type: ignore[no-untyped-def]
+def _expression(square) -> Affine:
     if square.columns is not None:
         return Affine.of_columns(square.columns) + square.constant
     return _from_matrix(square.matrix, square.constant)

@@ -424,7 +424,7 @@ class ArrayFunctions(FunctionRules):
             mapping = dict(zip(a[k].indices_of(0), slots, strict=True))
             piece = self.marker.replace(self.elaborator.align(rests[k], axes, indices), mapping)
             if body is None:
-                body = piece  # type: ignore[assignment]
+                body = piece
             else:
                 body = nodes.Choose(nodes.Compare("<", position, sympy.Integer(int(starts[k + 1]))), piece, body)
         assert body is not None

@@ -31,7 +31,7 @@ class Canonical:
 
     def body(self, expression: sympy.Basic, renaming: Mapping[Index, Index]) -> sympy.Expr:
         """An expression inside a family."""
-        return self._walk(expression, dict(renaming), {})  # type: ignore[return-value]
+        return self._walk(expression, dict(renaming), {})
 
     def condition(self, condition: DomainCondition, renaming: Mapping[Index, Index]) -> DomainCondition:
         """A domain condition inside a family."""
@@ -47,7 +47,7 @@ class Canonical:
         eaches = [self._each(each, inner) for each in over.iterators]
         memo: dict[sympy.Basic, sympy.Basic] = {}
         conditions = [self._walk(c, inner, memo) for c in over.conditions]
-        return nodes.over(eaches, conditions), inner  # type: ignore[arg-type]
+        return nodes.over(eaches, conditions), inner
 
     def _each(self, each: Each, inner: dict[Index, Index]) -> Each:
         term = self._walk(each.set, inner, {})

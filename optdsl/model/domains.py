@@ -303,7 +303,7 @@ class Domains(SetMembers):
             if known is not None:
                 joined.append(nodes.Compare("=", known, value))
                 continue
-            names[slot.name] = value  # type: ignore[assignment]
+            names[slot.name] = value
             if isinstance(value, Index) and value in inner.fresh:
                 self.marker.names[value] = slot.name
         eaches.extend(inner.eaches)
@@ -327,7 +327,7 @@ class Domains(SetMembers):
             index, value, place = fixed
             mapping = {index: value}
             for k in range(place, len(eaches)):
-                eaches[k] = self.marker.replace(eaches[k], mapping)  # type: ignore[call-overload]
+                eaches[k] = self.marker.replace(eaches[k], mapping)
             kept = [self.marker.replace(c, mapping) for c in kept]
             replaced = {i: self.marker.replace(v, mapping) for i, v in replaced.items()} | mapping
             for k, part in enumerate(parts):
@@ -337,7 +337,7 @@ class Domains(SetMembers):
             parts[place] = Part(None, tuple(i for i in part.fresh if i is not index), part.slots)
         if replaced:
             moved = {n: self.marker.replace(v, replaced) for n, v in context.indices.items()}
-            context = context.bind(moved)  # type: ignore[arg-type]
+            context = context.bind(moved)
         return OpenDomain(tuple(eaches), tuple(kept), context, tuple(parts))
 
     def _fixing(
@@ -364,14 +364,14 @@ class Domains(SetMembers):
         if axis.arity == 1:
             home = self.homes.get(slots[0])
             return home is not None and home.same_as(axis)
-        each = self.binders.get(slots[0])  # type: ignore[call-overload]
+        each = self.binders.get(slots[0])
         return each is not None and each.set == axis.term and tuple(each.slots) == (*axis.prefix, *slots)
 
     def _always_has_value(self, value: sympy.Basic) -> bool:
         """Whether an index expression has a value wherever its indices are: no look-up in it can fail."""
         if isinstance(value, nodes.ParameterEntry):
             symbol = self.workspace.symbols.get(value.name)
-            homes = [self.homes.get(slot) for slot in value.slots]  # type: ignore[call-overload]
+            homes = [self.homes.get(slot) for slot in value.slots]
             axes = symbol.axes if isinstance(symbol, EntrySymbol) else ()
             return len(homes) == len(axes) and all(
                 home is not None and home.same_as(axis) for home, axis in zip(homes, axes, strict=True)
@@ -417,7 +417,7 @@ class Domains(SetMembers):
         if not domain.conditions and all(part.axis is not None for part in domain.parts):
             return {}, domain.fresh
         own = set(domain.fresh)
-        fresh = tuple(self.marker.fresh(self.marker.names.get(slot)) for slot in domain.slots)  # type: ignore[call-overload]
+        fresh = tuple(self.marker.fresh(self.marker.names.get(slot)) for slot in domain.slots)
         return {slot: new for slot, new in zip(domain.slots, fresh, strict=True) if slot in own}, fresh
 
     # ---------------------------------------------------------------------------------------------- members of sets

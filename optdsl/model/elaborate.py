@@ -365,7 +365,7 @@ class Elaborator(Indexing):
             return Arr(number(float(values)))
         axes = tuple(self.positional_axis(size) for size in values.shape)
         name = self.workspace.fresh_name("array")
-        array = DenseArray(tuple(a.value for a in axes), np.ascontiguousarray(values, dtype=float))  # type: ignore[arg-type, misc]
+        array = DenseArray(tuple(a.value for a in axes), np.ascontiguousarray(values, dtype=float))  # type: ignore[misc]
         self.workspace.lanes.parameters[name] = array  # type: ignore[index]
         indices = tuple(self.marker.fresh() for _ in axes)
         return Arr(nodes.ParameterEntry(name, *indices), axes, indices)

@@ -152,7 +152,7 @@ class SetMembers:
                     for slot in self._bound(name, domain.context)
                 ]
                 if not members:
-                    members = list(domain.slots)  # type: ignore[arg-type]
+                    members = list(domain.slots)
                 return domain, members, [None] * len(members), True
             items = node.element.items if isinstance(node.element, tree.TupleExpr) else (node.element,)
             elements: list[Any] = []
@@ -164,7 +164,7 @@ class SetMembers:
             return domain, [e for e, _ in elements], [s for _, s in elements], True
         iterator = tree.Iterator(None, node, span=node.span)
         domain = self.open(tree.Domain((iterator,), span=node.span), context)
-        return domain, domain.slots, [None] * len(domain.slots), False  # type: ignore[return-value]
+        return domain, domain.slots, [None] * len(domain.slots), False
 
     def _bound(self, slot: tree.Expr, context: Context) -> tuple[sympy.Expr, ...]:
         value = self.elaborator.scalar(slot, context, "a member") if not isinstance(slot, tree.Name) else None

@@ -153,7 +153,7 @@ def replace_in(
         )
         for c in array.conditions
     )
-    return marker.replace(array.body, mapping), conditions  # type: ignore[return-value]
+    return marker.replace(array.body, mapping), conditions
 
 
 def at(marker: Marker, array: Arr, slots: Sequence[sympy.Expr]) -> tuple[sympy.Expr, tuple[DomainCondition, ...]]:

@@ -296,7 +296,7 @@ def _located(diagnostic: Diagnostic, span: Span, source: Source) -> Diagnostic:
     )
 
 
-def _places(table: Table, columns: Sequence[str]):  # type: ignore[no-untyped-def]
+def _places(table: Table, columns: Sequence[str]):
     def place(row: int, column: int | None) -> DataPlace | None:
         if row < 0:
             return DataPlace(table.file)

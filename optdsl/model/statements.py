@@ -278,7 +278,7 @@ class Statements:
                     f"`.{node.name}` is of one entry or of all",
                     f"name one entry, or leave the brackets out: `{base.name}.{node.name}`",
                 )
-            members.append(self.elaborator.domains._constant_member(slot, Context(mode="data")))  # type: ignore[arg-type]
+            members.append(self.elaborator.domains._constant_member(slot, Context(mode="data")))
         return Shown(text, node.span, target=base.name, aspect=node.name, member=tuple(members) if slots else None)
 
 
