@@ -22,7 +22,7 @@ from optdsl.classify.provers import Attempt, constraint_attempts, objective_atte
 from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.rewrites.relations import RelationStep
-from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink
+from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink, without_residue
 from optdsl.classify.witness import Witness
 from optdsl.classify.words import (
     ROUGHNESS,
@@ -462,12 +462,14 @@ class _Analyst:
     def _objective_arrays(self, sink: Sink | None, columns: int, quadratic: Quadratic | None) -> ObjectiveArrays | None:
         if sink is None or self.model.objective is None:
             return None
-        cost = np.zeros(columns)
+        cost, parts = np.zeros(columns), np.zeros(columns)
         for term in sink.terms:
             shape = term.frame.shape
             index = np.broadcast_to(term.columns, shape).reshape(-1)
             weight = np.broadcast_to(term.coefficients, shape).reshape(-1)
             cost += np.bincount(index, weights=weight, minlength=columns)
+            parts += np.bincount(index, weights=np.abs(weight), minlength=columns)
+        cost = without_residue(cost, parts)
         if quadratic is not None:
             cost = cost + quadratic.cost
         constant = float(sink.constant.sum()) + (quadratic.constant if quadratic is not None else 0.0)

@@ -124,6 +124,18 @@ def _is_identity(frame: Frame) -> bool:
     return all(len(o) == 1 and o[0].codes is None and o[0].dim == d for d, o in enumerate(frame.root))
 
 
+RESIDUE = 1e-14
+
+
+def without_residue(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Sums (n,) with 0 for those that are only rounding error; `sizes` (n,) are the sums of the parts' absolute values.
+
+    Where parts cancel (x on both sides, written differently) a coefficient of some 1e-17 may be left: its exact value
+    cannot be told from 0, and an equation `1e-17 x = 0` would fix x.
+    """
+    return np.where(np.isfinite(sizes) & (np.abs(sums) <= RESIDUE * sizes), 0.0, sums)
+
+
 def assemble(terms: list[Terms], rows: int, columns: int) -> sp.csr_array:
     """Terms as one CSR matrix, entries summed, zeros left out."""
     row_parts, column_parts, value_parts = [], [], []
@@ -143,6 +155,11 @@ def assemble(terms: list[Terms], rows: int, columns: int) -> sp.csr_array:
         row, column, value = (np.concatenate(p) for p in (row_parts, column_parts, value_parts))
     matrix = sp.coo_array((value, (row, column)), shape=(rows, columns)).tocsr()
     matrix.sum_duplicates()
+    smallest = np.abs(matrix.data).min(initial=np.inf)
+    if len(value) > matrix.nnz and smallest <= RESIDUE * len(value) * np.abs(value).max():
+        parts = sp.coo_array((np.abs(value), (row, column)), shape=(rows, columns)).tocsr()
+        parts.sum_duplicates()
+        matrix.data = without_residue(matrix.data, parts.data)
     if (matrix.data == 0).any():
         matrix.eliminate_zeros()
     return matrix
