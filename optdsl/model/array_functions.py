@@ -26,6 +26,11 @@ from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import Index
 
 
+def _where(conditions: Sequence[DomainCondition], *guards: nodes.Node) -> tuple[DomainCondition, ...]:
+    """Conditions that are needed only where all guards hold."""
+    return tuple(DomainCondition(c.kind, c.expression, (nodes.over((), guards), *c.overs)) for c in conditions)
+
+
 class ArrayFunctions(FunctionRules):
     """Rules for functions of whole arrays."""
 
@@ -392,11 +397,17 @@ class ArrayFunctions(FunctionRules):
                     "stack numbers with numbers and vectors with vectors",
                 )
             axes, indices = self.elaborator._common_axes(items, span)  # type: ignore[assignment]
-        bodies = [self.elaborator.align(item, axes, indices) for item in items]
         first = self.elaborator.positional_axis(len(items))
         index = self.marker.fresh()
-        body = nodes.Pick(nodes.Position(first.term, index), *bodies)
-        return Arr(body, (first, *axes), (index, *indices), shapes.merge_conditions(i.conditions for i in items))
+        position = nodes.Position(first.term, index)
+        bodies, conditions = [], []
+        for k, item in enumerate(items):
+            mapping = self.elaborator._alignment(item, axes, indices)
+            body, own = shapes.replace_in(self.marker, item, mapping)
+            bodies.append(body)
+            conditions.append(_where(own, nodes.Compare("=", position, sympy.Integer(k))))
+        picked = nodes.Pick(position, *bodies)
+        return Arr(picked, (first, *axes), (index, *indices), shapes.merge_conditions(conditions))
 
     def _call_stack(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
         return self.stacked(a, node.span)
@@ -419,16 +430,18 @@ class ArrayFunctions(FunctionRules):
         position = nodes.Position(result.term, index)
         starts = np.cumsum([0, *sizes])
         body: sympy.Expr | None = None
+        conditions = []
         for k in range(len(a) - 1, -1, -1):
             slots = shapes.nth(a[k].axes[0], position - int(starts[k]))
-            mapping = dict(zip(a[k].indices_of(0), slots, strict=True))
-            piece = self.marker.replace(self.elaborator.align(rests[k], axes, indices), mapping)
-            if body is None:
-                body = piece
-            else:
-                body = nodes.Choose(nodes.Compare("<", position, sympy.Integer(int(starts[k + 1]))), piece, body)
+            mapping = self.elaborator._alignment(rests[k], axes, indices)
+            mapping.update(zip(a[k].indices_of(0), slots, strict=True))
+            piece, own = shapes.replace_in(self.marker, a[k], mapping)
+            before = nodes.Compare("<", position, sympy.Integer(int(starts[k + 1])))
+            after = nodes.Compare(">=", position, sympy.Integer(int(starts[k])))
+            conditions.append(_where(own, after, before))
+            body = piece if body is None else nodes.Choose(before, piece, body)
         assert body is not None
-        return Arr(body, (result, *axes), (index, *indices), shapes.merge_conditions(x.conditions for x in a))
+        return Arr(body, (result, *axes), (index, *indices), shapes.merge_conditions(conditions))
 
     def _call_reshape(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
         array, sizes = a[0], []

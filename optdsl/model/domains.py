@@ -174,7 +174,8 @@ class Domains(SetMembers):
         parts: list[Part] = []
         conditions: list[sympy.Basic] = []
         for iterator in domain.iterators:
-            context = self._iterator(iterator, context, eaches, parts, conditions)
+            last = iterator is domain.iterators[-1]
+            context = self._iterator(iterator, context, eaches, parts, conditions, last)
         if domain.condition is not None:
             conditions.extend(self.elaborator.condition(domain.condition, context))
         return self._join(eaches, conditions, context, parts)
@@ -186,10 +187,12 @@ class Domains(SetMembers):
         eaches: list[Each],
         parts: list[Part],
         conditions: list[sympy.Basic],
+        last: bool,
     ) -> Context:
         factors = self._factors(iterator.set, context)
         slots = iterator.slots
-        if isinstance(iterator.set, tree.SetBuilder) and iterator.set.element is None:
+        # its conditions come after all iterators, and a later iterator may rely on them
+        if last and isinstance(iterator.set, tree.SetBuilder) and iterator.set.element is None:
             inlined = self._inline_builder(iterator, context, eaches, parts, conditions)
             if inlined is not None:
                 return inlined

@@ -342,6 +342,20 @@ set F[i in I] = {j + k for j in I, k in I, (k, j) in ARC if i <= j}
 var x
 minimize x + sum(ord((i, j, k), Q) * i for (i, j, k) in Q) + sum(ord(r, R) * r for r in R)
 """,
+    "a condition in a set before the next iterator": """
+set N = 1..2
+set U = {1, 2, 9}
+set F[i in N] = 1..i
+var x[N]
+minimize sum(x[j] for i in {u in U if u < 5}, j in F[i]) + sum(x[j] for k in N, i in {u in U if u <= k}, j in F[i])
+""",
+    "named expressions in pieces of arrays": """
+set I = 1..3
+var x[I]
+let f[i in I if i > 1] = x[i]
+minimize sum(concat([f[i + 1] for i in 1..2], [x[i] for i in I]) * 2) + sum(stack([f[i + 1] for i in 1..2], [1, 2])) +
+  sum([f[2], f[3], x[1]]) + sum([[f[i + 1] for i in 1..2], [x[1], 4]])
+""",
 }
 
 FAULTS = {
