@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from agreement import model_of, naive_slacks
 from hypothesis import HealthCheck, Phase, given, settings
-from naive import Naive
+from naive import Naive, Outside
 from random_models import texts
 from solving import Answer, by_cvxpy, by_optdsl, by_scipy
 
@@ -37,7 +37,10 @@ class Tally:
         self.seen[word] = self.seen.get(word, 0) + 1
         if mine is None:
             return
-        expected = judge(text, model_of(text))
+        try:
+            expected = judge(text, model_of(text))
+        except Outside:
+            return  # a mistake that nothing asks for, as in `0 * x[9]`
         assert mine.status == expected.status
         if mine.objective is None or expected.objective is None or mine.point is None:
             return
