@@ -23,15 +23,26 @@ GOLDEN = ROOT / "tests" / "golden"
 BELOW = {
     "errors": set(),
     "atoms": set(),
+    "nlp": set(),
+    "methods": {"nlp"},
     "language": {"errors"},
     "data": {"errors", "atoms"},
     "terms": {"errors", "atoms", "data"},
     "model": {"errors", "atoms", "language", "data", "terms"},
     "classify": {"errors", "atoms", "language", "data", "terms", "model"},
     "convex": {"errors", "atoms", "language", "data", "terms", "model", "classify"},
-    "answer": {"errors", "atoms", "language", "data", "terms", "model", "classify", "convex"},
-    "api": {"errors", "atoms", "language", "data", "terms", "model", "classify", "convex", "answer"},
-    "cli": {"errors", "atoms", "language", "data", "terms", "model", "classify", "convex", "answer", "api"},
+    "engine": {"errors", "atoms", "language", "data", "terms", "model", "classify", "nlp", "methods"},
+    "answer": {
+        *("errors", "atoms", "language", "data", "terms", "model", "classify", "convex", "nlp", "methods", "engine"),
+    },
+    "api": {
+        *("errors", "atoms", "language", "data", "terms", "model", "classify", "convex", "nlp", "methods", "engine"),
+        "answer",
+    },
+    "cli": {
+        *("errors", "atoms", "language", "data", "terms", "model", "classify", "convex", "nlp", "methods", "engine"),
+        *("answer", "api"),
+    },
     "__init__": {"errors", "api", "answer"},
     "__main__": {"cli"},
 }
@@ -44,7 +55,7 @@ OUTSIDE = {
     "osqp": {"convex"},
     "scs": {"convex"},
     "pyscipopt": {"convex"},
-    "qdldl": {"classify"},
+    "qdldl": {"classify", "methods"},
     "mpmath": {"classify"},
     "duckdb": {"data"},
     "python_calamine": {"data"},
@@ -52,9 +63,11 @@ OUTSIDE = {
     "pandas": {"data", "answer"},
     "polars": {"data", "answer"},
     "lark": {"language"},
-    "sympy": {"terms", "model", "classify", "convex", "answer"},
-    "scipy": {"atoms", "data", "terms", "model", "classify", "convex", "answer"},
-    "numpy": {"atoms", "data", "terms", "model", "classify", "convex", "answer", "api", "cli"},
+    "sympy": {"terms", "model", "classify", "convex", "engine", "answer"},
+    "scipy": {"atoms", "data", "terms", "model", "classify", "convex", "nlp", "methods", "engine", "answer"},
+    "numpy": {
+        *("atoms", "data", "terms", "model", "classify", "convex", "nlp", "methods", "engine", "answer", "api", "cli"),
+    },
     "click": {"cli"},
 }
 

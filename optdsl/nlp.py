@@ -1,0 +1,155 @@
+"""The narrow seam between models and numerical methods: a nonlinear program as functions on arrays, no names.
+
+    minimize    f(x)
+    subject to  row_lower <= c(x) <= row_upper,   lower <= x <= upper
+
+with n variables and m rows. An equality has row_lower == row_upper; a side that is missing is infinite; a fixed
+variable has lower == upper. The Lagrangian is L(x, y, z) = f(x) + y'c(x) + z'x: at a minimum its gradient is 0 with
+y_i, z_j >= 0 where only the upper side is active, <= 0 where only the lower one is, and 0 where none is.
+
+Outside the domain of a function the values are nan or infinite, never a wrong finite number. Methods cut their steps
+back from there. A wrapper of a problem is a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Where the entries of a sparse matrix stand: rows and columns (nnz,), no place twice; shape (p, q).
+
+    Values come as one array (nnz,) in this order. Of a symmetric matrix only the lower triangle is given.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    shape: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        """nnz."""
+        return len(self.rows)
+
+    @cached_property
+    def _csr(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        order = np.lexsort((self.columns, self.rows))
+        pointers = np.zeros(self.shape[0] + 1, dtype=np.int64)
+        np.cumsum(np.bincount(self.rows, minlength=self.shape[0]), out=pointers[1:])
+        return order, self.columns[order], pointers
+
+    def matrix(self, values: np.ndarray) -> sp.csr_array:
+        """The matrix (p, q) with these values; of a symmetric one its lower triangle."""
+        order, columns, pointers = self._csr
+        return sp.csr_array((values[order], columns, pointers), shape=self.shape)
+
+    def symmetric(self, values: np.ndarray) -> sp.csr_array:
+        """The whole symmetric matrix whose lower triangle has these values."""
+        below = self.matrix(values)
+        return sp.csr_array(below + sp.tril(below, -1).T)
+
+
+class Residuals(Protocol):
+    """The objective as a sum of squares: f(x) = scale * |r(x)|^2 + constant, r with p entries."""
+
+    scale: float
+    constant: float
+    jacobian_pattern: Pattern
+
+    def values(self, x: np.ndarray) -> np.ndarray:
+        """r(x) (p,)."""
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        """The values (nnz,) of r's Jacobian (p, n)."""
+
+
+class Nlp(Protocol):
+    """A nonlinear program; the module's docstring says what the arrays mean.
+
+    `linear` (m,) tells which rows are affine. `hessian_pattern` is None where a sparse Hessian of the Lagrangian is
+    not to be had at a sensible price: then there are products only. `residuals` is None where the objective is not
+    recognized as a sum of squares. `convex`: whether the whole problem is proved convex.
+    """
+
+    start: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    row_lower: np.ndarray
+    row_upper: np.ndarray
+    linear: np.ndarray
+    jacobian_pattern: Pattern
+    hessian_pattern: Pattern | None
+    residuals: Residuals | None
+    convex: bool
+
+    def objective(self, x: np.ndarray) -> float:
+        """f(x)."""
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """The gradient of f (n,)."""
+
+    def constraints(self, x: np.ndarray) -> np.ndarray:
+        """c(x) (m,)."""
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        """The values of c's Jacobian (m, n), in the order of its pattern."""
+
+    def hessian(self, x: np.ndarray, multipliers: np.ndarray, weight: float = 1.0) -> np.ndarray:
+        """The values of the lower triangle of weight * f'' + sum_i multipliers_i c_i''."""
+
+    def hessian_product(
+        self, x: np.ndarray, multipliers: np.ndarray, direction: np.ndarray, weight: float = 1.0
+    ) -> np.ndarray:
+        """That Hessian times a direction (n,)."""
+
+
+@dataclass(eq=False)
+class Counted:
+    """A problem that counts its evaluations by kind."""
+
+    inner: Nlp
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def _count(self, kind: str) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+
+    @property
+    def evaluations(self) -> Mapping[str, int]:
+        """How often each kind was evaluated so far."""
+        return dict(self.counts)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def objective(self, x: np.ndarray) -> float:
+        self._count("objective")
+        return self.inner.objective(x)
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        self._count("gradient")
+        return self.inner.gradient(x)
+
+    def constraints(self, x: np.ndarray) -> np.ndarray:
+        self._count("constraints")
+        return self.inner.constraints(x)
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        self._count("jacobian")
+        return self.inner.jacobian(x)
+
+    def hessian(self, x: np.ndarray, multipliers: np.ndarray, weight: float = 1.0) -> np.ndarray:
+        self._count("hessian")
+        return self.inner.hessian(x, multipliers, weight)
+
+    def hessian_product(
+        self, x: np.ndarray, multipliers: np.ndarray, direction: np.ndarray, weight: float = 1.0
+    ) -> np.ndarray:
+        self._count("hessian_product")
+        return self.inner.hessian_product(x, multipliers, direction, weight)
