@@ -98,10 +98,11 @@ class _Builder(DeclaredNames):
 
     def build(self) -> Model:
         constraint_names = self._declare_names()
+        iterators = iterators_in(self.file)
         self.workspace.declared = self.declarations.keys()
         self.workspace.index_names = {
             slot.name
-            for iterator in iterators_in(self.file)
+            for iterator in iterators
             for slot in iterator.slots or ()
             if isinstance(slot, tree.Name)
         }
@@ -135,7 +136,7 @@ class _Builder(DeclaredNames):
             method,
             self.workspace.lanes,
             self.columns,
-            tuple(self._warnings()),
+            tuple(self._warnings(iterators)),
         )
 
     def _attempt(self, action: Callable[[], Any], failing: str | None = None) -> Any:

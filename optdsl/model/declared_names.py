@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from optdsl.data.supplied import Supplied
 from optdsl.errors import Diagnostic, Source, Span, closest
@@ -112,11 +112,11 @@ class DeclaredNames:
                 hint = "to hold a variable at a value, declare it `fixed, init` that value, or add a constraint"
             self._report("unknown-data", None, message, hint)
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self, iterators: Sequence[tree.Iterator]) -> list[str]:
         hidden = {
             slot.name: slot.span.line
-            for name in iterators_in(self.file)
-            for slot in (name.slots or ())
+            for iterator in iterators
+            for slot in (iterator.slots or ())
             if isinstance(slot, tree.Name) and slot.name in self.symbols
         }
         return [

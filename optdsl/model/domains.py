@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import sympy
 
-from optdsl.data.members import (
-    SetValue,
-)
+from optdsl.data.arrays import LabelArray
+from optdsl.data.late_set import LateSet
+from optdsl.data.members import SetValue, TextLabels
 from optdsl.errors import Span
 from optdsl.language import tree
 from optdsl.model.open_domain import OpenDomain, Part, tuples_text
 from optdsl.model.scope import Context, EntrySymbol, SetSymbol, kind_of
-from optdsl.model.set_members import SetMembers
+from optdsl.model.set_members import SetMembers, labels_over
 from optdsl.model.shapes import Axis, letters
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import Family, LaneFault
 from optdsl.terms.nodes import Each, Index
 
-if TYPE_CHECKING:
-    pass
+LEAVES = (Index, nodes.Label, nodes.ParameterEntry)
 
 
 class Domains(SetMembers):
@@ -402,16 +400,38 @@ class Domains(SetMembers):
         return (Axis(term, value.arity, value),)
 
     def tuples(self, domain: OpenDomain, name: str | None) -> SetValue:
-        """The combinations of a domain's new indices that exist, as a set of tuples."""
-        lanes = self.workspace.lanes
-        frame = lanes.extend(Frame(), domain.over).child
-        columns = [self.labels(slot, frame, None) for slot in domain.slots]
+        """The combinations of a domain's new indices that exist, as a set of tuples.
+
+        Where finding them cannot fail, they are found when they are first needed.
+        """
+        lanes, over, slots = self.workspace.lanes, domain.over, domain.slots
         parts: list[str] = []
         for part, each in zip(domain.parts, domain.eaches, strict=True):
             term = each.set
             text = term.name if isinstance(term, nodes.NamedSet) else "range"
             parts.extend([text] * len(part.slots))
-        return SetValue(name or " * ".join(parts), tuple(columns), tuple(parts))
+        name = name or " * ".join(parts)
+        if all(part.axis is not None for part in domain.parts) and all(map(self._never_fails, domain.conditions)):
+            return LateSet(name, len(slots), tuple(parts), lambda: labels_over(lanes, over, slots))
+        frame = lanes.extend(Frame(), over).child
+        return SetValue(name, tuple(self.labels(slot, frame, None) for slot in slots), tuple(parts))
+
+    def _never_fails(self, condition: sympy.Basic) -> bool:
+        """Whether a condition holds or not at every lane: it compares numbers, and no look-up in it can fail."""
+        if isinstance(condition, nodes.Logic):
+            return all(map(self._never_fails, condition.slots))
+        if not isinstance(condition, nodes.Compare) or not all(map(self._always_has_value, condition.slots)):
+            return False
+        if condition.name in ("=", "!=") and all(isinstance(side, LEAVES) for side in condition.slots):
+            return True  # texts too can be equal
+        return all(self._is_number(leaf) for side in condition.slots for leaf in side.atoms(*LEAVES))
+
+    def _is_number(self, leaf: sympy.Basic) -> bool:
+        """Whether an index or an entry of a parameter stands for numbers, not texts."""
+        if isinstance(leaf, nodes.ParameterEntry):
+            return not isinstance(self.workspace.lanes.parameters[leaf.name], LabelArray)
+        home = self.homes.get(leaf)
+        return home is not None and home.value is not None and not isinstance(home.value.labels, TextLabels)
 
     def reindex(
         self, domain: OpenDomain, axes: tuple[Axis, ...]

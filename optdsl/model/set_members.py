@@ -25,6 +25,7 @@ from optdsl.model.open_domain import OpenDomain, tuples_text
 from optdsl.model.scope import Context
 from optdsl.model.shapes import Axis
 from optdsl.terms import nodes
+from optdsl.terms.evaluate import Lanes
 from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import Family, Members
 from optdsl.terms.nodes import Each, Index
@@ -52,7 +53,7 @@ class SetMembers:
         """The labels that an index expression takes over all lanes, in C order."""
         value = self.workspace.lanes.evaluate(expression, frame)
         if isinstance(value, Members):
-            return value.labels.take(np.broadcast_to(value.codes, frame.shape).reshape(-1))
+            return _in_order(value, frame)
         flat = np.broadcast_to(value, frame.shape).reshape(-1)
         if flat.dtype.kind not in "iu":
             whole = np.rint(flat)
@@ -255,3 +256,14 @@ def _distinct(columns: tuple[Labels, ...]) -> tuple[Labels, ...]:
     """The rows of the columns, each once."""
     keep = distinct_positions(columns)
     return columns if len(keep) == len(columns[0]) else tuple(c.take(keep) for c in columns)
+
+
+def labels_over(lanes: Lanes, over: nodes.Over, indices: Sequence[sympy.Basic]) -> tuple[Labels, ...]:
+    """The labels of the indices of an `Over` at each of its lanes, in C order."""
+    frame = lanes.extend(Frame(), over).child
+    values = [lanes.evaluate(index, frame) for index in indices]
+    return tuple(_in_order(value, frame) for value in values if isinstance(value, Members))
+
+
+def _in_order(members: Members, frame: Frame) -> Labels:
+    return members.labels.take(np.broadcast_to(members.codes, frame.shape).reshape(-1))

@@ -32,7 +32,7 @@ def by_position(values: np.ndarray, wanted: Wanted, origin: Origin, file: str | 
     """An array whose axes are the parameter's, in order."""
     check_shape(values.shape, wanted, origin, file)
     shaped = values.reshape([len(axis) for axis in wanted.axes])
-    if shaped.dtype.kind == "f" and np.isnan(shaped).any():
+    if shaped.dtype.kind == "f" and shaped.size and np.isnan(shaped.max()):  # the largest is NaN where one is
         k = int(np.flatnonzero(np.isnan(shaped.reshape(-1)))[0])
         from optdsl.model.keyed import entry_name, member_at
 
