@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,9 +17,11 @@ import sympy
 from optdsl.classify.cones import CollectedCone
 from optdsl.classify.proof import Step
 from optdsl.classify.quadratic import Quadratic
-from optdsl.classify.witness import Witness
 from optdsl.errors import Diagnostic
 from optdsl.model.model import Model
+
+if TYPE_CHECKING:
+    from optdsl.classify.witness import Witness
 
 
 @dataclass(frozen=True, eq=False, slots=True)

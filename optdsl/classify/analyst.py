@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,7 +23,6 @@ from optdsl.classify.quadratic import Quadratic, quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.rewrites.relations import RelationStep
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink, without_residue
-from optdsl.classify.witness import Witness
 from optdsl.classify.words import (
     ROUGHNESS,
     domain_is_convex,
@@ -36,6 +35,9 @@ from optdsl.errors import Diagnostic, ModelError, Span
 from optdsl.model.faults import in_words, place_of
 from optdsl.model.model import Constraint, DomainCondition, Marks, Model, Objective, Relation
 from optdsl.terms.frame import Frame
+
+if TYPE_CHECKING:
+    from optdsl.classify.witness import Witness
 
 Result = TypeVar("Result")
 

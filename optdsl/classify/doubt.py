@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
-from optdsl.classify.witness import Domain, Statement, Witness, find_witness
 from optdsl.model.model import Model
+
+if TYPE_CHECKING:
+    from optdsl.classify.witness import Domain, Statement, Witness
 
 Affine = tuple[sp.csr_array, np.ndarray, np.ndarray]
 
@@ -21,6 +24,8 @@ def first_witness(
     affine: rows (matrix, lower, upper) over the model's columns that D includes. direction (n,): one along which the
     objective is known to curve the wrong way.
     """
+    from optdsl.classify.witness import Statement, find_witness  # loads much, and most models are convex
+
     domain = _domain(model, affine)
     found: list[tuple[Statement, list[np.ndarray]]] = []
     objective = model.objective
@@ -39,6 +44,8 @@ def first_witness(
 
 def _domain(model: Model, affine: Sequence[Affine]) -> Domain:
     """D as far as bounds and the affine constraints give it."""
+    from optdsl.classify.witness import Domain
+
     if not affine:
         return Domain.of(model)
     matrix = sp.csr_array(sp.vstack([m for m, _, _ in affine], format="csr"))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import splu
 
 from optdsl.classify.geometric.log_rows import LogRows
 
@@ -187,6 +186,8 @@ def _step(problem: LogProblem, point: LogPoint, active: np.ndarray, pinned: np.n
 
 def _solved(matrix: sp.csc_array, regular: sp.csc_array, right: np.ndarray) -> np.ndarray | None:
     """matrix @ solution = right by a nearby regular matrix and refinement."""
+    from scipy.sparse.linalg import splu  # loads much, and few models come here
+
     if not matrix.shape[0]:
         return np.zeros(0)
     try:

@@ -19,11 +19,13 @@ subject to
 """
 
 
-def imported_by(*arguments: str, program: str = LIST) -> set[str]:
+def imported_by(*arguments: str, program: str = LIST, whole: bool = False) -> set[str]:
+    """What is loaded after a command: packages, or with `whole` every module by its dotted name."""
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=environment(), check=True
     )
-    return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    names = done.stdout.splitlines()[-1].split()
+    return set(names) if whole else {name.split(".")[0] for name in names}
 
 
 @pytest.fixture
@@ -49,6 +51,12 @@ def test_formatting_needs_the_language_only(model: str) -> None:
 @pytest.mark.parametrize("command", ["check", "solve"])
 def test_a_linear_model_needs_no_other_solver_and_no_database(command: str, model: str) -> None:
     assert not imported_by(command, model) & (HEAVY | {"lark", "pyarrow"})
+
+
+@pytest.mark.parametrize("command", ["check", "solve"])
+def test_a_linear_model_needs_no_search_for_witnesses(command: str, model: str) -> None:
+    modules = imported_by(command, model, whole=True)
+    assert not modules & {"scipy.optimize", "scipy.sparse.linalg", "scipy.linalg", "optdsl.classify.witness"}
 
 
 def test_listing_methods_imports_no_solver_through_cvxpy() -> None:
