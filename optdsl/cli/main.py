@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +16,9 @@ from optdsl.errors import Diagnostic, NotSolvable, OptError, OptionError, closes
 
 ANSWER, NO_ANSWER, WRONG_INPUT, OWN_FAULT = 0, 1, 2, 3
 """Exit codes: an acceptable answer, a valid model without one, a user's mistake, a mistake of optdsl."""
+
+GARBAGE = 50_000
+"""New objects between two searches for garbage. Python's own 700 has the imported modules searched again and again."""
 
 COMMANDS = {
     "solve": "Solve a model and print the checked answer.",
@@ -155,5 +159,8 @@ def _fault(error: Exception, arguments: Sequence[str], as_json: bool) -> int:
 
 def main() -> None:
     """Runs the command line that the process was started with."""
+    gc.set_threshold(GARBAGE)
     prepare_streams()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # the process ends: its memory is given back as a whole, not searched for garbage
+    sys.exit(code)
