@@ -1,0 +1,187 @@
+"""The table of the built-in methods: what each takes as data, why it refuses, and the choice among them.
+
+A method is one row. Everything that is said about methods, and every choice among them, reads these rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from optdsl.methods.lbfgs import LBFGS
+from optdsl.methods.levenberg_marquardt import LevenbergMarquardt
+from optdsl.methods.trust_region import TrustRegion
+from optdsl.nlp import Nlp
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a problem is, as far as methods care. `smooth`: its functions have a continuous gradient."""
+
+    variables: int
+    rows: int
+    equalities: int
+    bounds: int
+    residuals: bool
+    hessian: bool
+    smooth: bool = True
+    convex: bool = False
+
+
+def attributes_of(problem: Nlp, smooth: bool = True) -> Attributes:
+    """The attributes of a problem; only the caller knows whether it is smooth. `bounds` counts bounded variables."""
+    return Attributes(
+        variables=len(problem.start),
+        rows=len(problem.row_lower),
+        equalities=int((problem.row_lower == problem.row_upper).sum()),
+        bounds=int((np.isfinite(problem.lower) | np.isfinite(problem.upper)).sum()),
+        residuals=problem.residuals is not None,
+        hessian=problem.hessian_pattern is not None,
+        smooth=smooth,
+        convex=problem.convex,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What a method copes with (bounds, rows, kinks and jumps), what it needs, and up to what size."""
+
+    bounds: bool = False
+    rows: bool = False
+    kinks: bool = False
+    needs_residuals: bool = False
+    needs_hessian: bool = False
+    most_variables: float = math.inf
+    most_rows: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One option: its name, kind, default, one sentence, and what values are allowed."""
+
+    name: str
+    kind: Literal["number", "count", "word", "flag"]
+    default: float | int | str | bool
+    what: str
+    words: tuple[str, ...] = ()
+    least: float = -math.inf
+    most: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Everything about a method: `factory` takes the values of the options by name, and makes it."""
+
+    name: str
+    what: str
+    factory: Callable[..., Any]
+    takes: Takes
+    guarantee: Literal["local", "none"]
+    options: tuple[Setting, ...]
+    source: str
+    choose_when: str
+
+
+TOL = Setting("tol", "number", 1e-8, "largest entry of the scaled gradient at the end", least=1e-14, most=1.0)
+
+METHODS: tuple[Row, ...] = (
+    Row(
+        name="lbfgs",
+        what="a limited-memory quasi-Newton method",
+        factory=LBFGS,
+        takes=Takes(),
+        guarantee="local",
+        options=(TOL, Setting("memory", "count", 10, "how many steps it remembers", least=1, most=1000)),
+        source="Liu and Nocedal 1989; Nocedal and Wright 2006, algorithms 7.4 and 7.5",
+        choose_when="many variables, no bounds, and second derivatives that are dear or absent",
+    ),
+    Row(
+        name="trust_region",
+        what="Newton's method in a trust region, with or without bounds",
+        factory=TrustRegion,
+        takes=Takes(bounds=True),
+        guarantee="local",
+        options=(
+            TOL,
+            Setting("radius", "number", 0.0, "first radius; 0: from the start", least=0.0),
+            Setting("exact_up_to", "count", 60, "up to so many variables each step is exact", least=0, most=2000),
+        ),
+        source="More and Sorensen 1983; Steihaug 1983; Lin and More 1999",
+        choose_when="no constraints but bounds, and few variables or cheap second derivatives; it leaves saddles",
+    ),
+    Row(
+        name="levenberg_marquardt",
+        what="a trust region for sums of squares",
+        factory=LevenbergMarquardt,
+        takes=Takes(bounds=True, needs_residuals=True),
+        guarantee="local",
+        options=(
+            TOL,
+            Setting("precision", "number", 1e-11, "relative precision of the variables", least=1e-15, most=1e-2),
+            Setting("factor", "number", 1.0, "first radius, as a share of the start's size", least=1e-6, most=1e6),
+            Setting("geodesic", "flag", False, "bend steps by the second derivative along them"),
+        ),
+        source="More 1978; Transtrum and Sethna 2012",
+        choose_when="the objective is a sum of squares, as in curve fitting; it is the most precise there",
+    ),
+)
+
+
+def row_of(name: str) -> Row:
+    """The row of a method. Raises KeyError for a name that is not there."""
+    for row in METHODS:
+        if row.name == name:
+            return row
+    raise KeyError(name)
+
+
+def refusals(takes: Takes, has: Attributes) -> tuple[str, ...]:
+    """Why a method cannot take a problem, a clause each; empty where it can."""
+    faults = (
+        (has.rows > 0 and not takes.rows, f"it takes no constraints, and there are {has.rows}"),
+        (has.bounds > 0 and not takes.bounds, f"it takes no bounds, and {has.bounds} variables have some"),
+        (not has.smooth and not takes.kinks, "it needs a gradient everywhere, and the functions have kinks or jumps"),
+        (takes.needs_residuals and not has.residuals, "it needs an objective that is a sum of squares"),
+        (takes.needs_hessian and not has.hessian, "it needs a Hessian, and there are products with it only"),
+        (
+            has.variables > takes.most_variables,
+            f"it takes up to {takes.most_variables:g} variables, and there are {has.variables}",
+        ),
+        (has.rows > takes.most_rows, f"it takes up to {takes.most_rows:g} constraints, and there are {has.rows}"),
+    )
+    return tuple(text for wrong, text in faults if wrong)
+
+
+FEW = 60
+"""Up to so many variables Newton's method with a dense Hessian costs next to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A method's name and the reason for it."""
+
+    name: str
+    why: str
+
+
+def choose(has: Attributes) -> Choice:
+    """The method for a problem: the first rule that fits."""
+    count = "1 variable" if has.variables == 1 else f"{has.variables} variables"
+    where = "within bounds" if has.bounds else "without bounds"
+    if not has.smooth:
+        return Choice("direct_search", "the functions have jumps, so only their values are used")
+    if has.rows:
+        return Choice("ipm", "there are constraints, and everything is smooth")
+    if has.residuals:
+        return Choice("levenberg_marquardt", f"the objective is a sum of squares in {count} {where}")
+    if has.variables <= FEW:
+        return Choice("trust_region", f"only {count}, {where} and constraints: Newton's steps are cheap")
+    if has.hessian:
+        return Choice("trust_region", f"{count} {where}, no constraints, and a sparse Hessian")
+    if has.bounds:
+        return Choice("lbfgsb", f"{count} within bounds, no constraints, and no sparse Hessian")
+    return Choice("lbfgs", f"{count}, no bounds, no constraints, and no sparse Hessian")
