@@ -1,0 +1,226 @@
+"""Templates to spaces: each node of a template is visited once, whatever the size of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import sympy
+
+from optdsl.engine.graph import Graph
+from optdsl.engine.reductions import REDUCERS, Reduction
+from optdsl.engine.space import Columns, Data, GraphFunction, Link, Slot, Space
+from optdsl.model.model import Model
+from optdsl.terms import nodes
+from optdsl.terms.evaluate import number
+from optdsl.terms.frame import Extension, Frame
+from optdsl.terms.nodes import Over
+
+
+class NotLowered(Exception):
+    """An expression that the engine has no derivatives for: the node and the reason in a sentence."""
+
+    def __init__(self, node: sympy.Basic, reason: str) -> None:
+        super().__init__(reason)
+        self.node, self.reason = node, reason
+
+
+class Lowering:
+    """Lowers the templates of one model."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.lanes = model.lanes
+        self._variable: dict[sympy.Basic, bool] = {}
+
+    def varies(self, expression: sympy.Basic) -> bool:
+        """Whether a decision variable occurs."""
+        known = self._variable.get(expression)
+        if known is None:
+            known = isinstance(expression, nodes.VariableEntry) or any(self.varies(a) for a in expression.args)
+            self._variable[expression] = known
+        return known
+
+    def space(self, body: sympy.Expr, frame: Frame) -> Space:
+        """The space of a template over the lanes of a frame."""
+        builder = Builder(self, frame)
+        return builder.finish(builder.lower(body))
+
+
+class Builder:
+    """Grows the space over one frame: its graph and its slots."""
+
+    def __init__(self, lowering: Lowering, frame: Frame) -> None:
+        self.lowering, self.frame = lowering, frame.as_root()
+        self.lanes = frame.size
+        self.graph = Graph()
+        self.slots: list[Slot] = []
+        self._known: dict[Any, int] = {}
+        self._done: dict[sympy.Basic, int] = {}
+
+    def finish(self, output: int) -> Space:
+        """The space whose output is this node."""
+        wanted = frozenset(k for k, s in enumerate(self.slots) if isinstance(s, Columns | Link))
+        constant = frozenset(k for k, s in enumerate(self.slots) if isinstance(s, Data))
+        return Space(self.lanes, tuple(self.slots), GraphFunction(self.graph, output, wanted, constant))
+
+    def slot(self, key: Any, make: Callable[[], Slot]) -> int:
+        """The node of a slot, made once for each key."""
+        if key not in self._known:
+            self._known[key] = self.graph.slot(len(self.slots))
+            self.slots.append(make())
+        return self._known[key]
+
+    def flat(self, values: np.ndarray) -> np.ndarray:
+        """Values over the frame as (L,)."""
+        return np.broadcast_to(np.asarray(values), self.frame.shape).reshape(-1)
+
+    def data(self, key: Any, values: np.ndarray) -> int:
+        """The node of numbers of the data: a constant where they are one number."""
+        values = np.asarray(values, dtype=np.float64)
+        if values.size == 1:
+            return self.graph.const(float(values.reshape(-1)[0]))
+        return self.slot(key, lambda: Data(self.flat(values)))
+
+    # ------------------------------------------------------------------------------------------------- expressions
+
+    def lower(self, expression: sympy.Basic) -> int:
+        """The node of an expression."""
+        found = self._done.get(expression)
+        if found is None:
+            found = self._done[expression] = self._lower(expression)
+        return found
+
+    def _lower(self, expression: sympy.Basic) -> int:
+        if expression.is_Number or isinstance(expression, sympy.NumberSymbol):
+            return self.graph.const(float(number(expression)))
+        if not self.lowering.varies(expression):
+            return self.data(expression, self.lowering.lanes.numbers(expression, self.frame))
+        rule = _RULES.get(type(expression))
+        if rule is None:
+            raise NotLowered(expression, "the engine has no rule for this")
+        node: int = rule(self, expression)
+        return node
+
+    def _variable(self, entry: nodes.VariableEntry) -> int:
+        columns = np.asarray(self.lowering.lanes.columns(entry, self.frame))
+        return self.slot(entry, lambda: Columns(np.ascontiguousarray(self.flat(columns))))
+
+    def _split(self, expression: sympy.Expr, kind: type[sympy.Expr]) -> tuple[int | None, list[sympy.Basic]]:
+        """The arguments that are data, as one node, and the others."""
+        data = [a for a in expression.args if not self.lowering.varies(a)]
+        others = [a for a in expression.args if self.lowering.varies(a)]
+        if not data:
+            return None, others
+        whole = data[0] if len(data) == 1 else kind(*data)
+        return self.lower(whole), others
+
+    def _add(self, expression: sympy.Add) -> int:
+        constant, others = self._split(expression, sympy.Add)
+        total = self.graph.total(self.lower(a) for a in others)
+        return total if constant is None else self.graph.add(total, constant)
+
+    def _mul(self, expression: sympy.Mul) -> int:
+        factor, others = self._split(expression, sympy.Mul)
+        above = [a for a in others if not _is_inverse(a)]
+        below = [a for a in others if _is_inverse(a)]
+        result = self.graph.const(1.0) if factor is None else factor
+        for a in above:
+            result = self.graph.mul(result, self.lower(a))
+        for a in below:  # x / y as one division
+            result = self.graph.div(result, self.lower(sympy.Pow(a.base, -a.exp)))  # type: ignore[attr-defined]
+        return result
+
+    def _pow(self, expression: sympy.Pow) -> int:
+        return self._power(expression.base, expression.exp)
+
+    def _power(self, base: sympy.Basic, exponent: sympy.Basic) -> int:
+        """base ^ exponent; with variables in the exponent e^(exponent log base)."""
+        if self.lowering.varies(exponent):
+            logarithm = self.graph.apply("log", self.lower(base))
+            return self.graph.apply("exp", self.graph.mul(self.lower(exponent), logarithm))
+        return self.graph.power(self.lower(base), self.lower(exponent))
+
+    def _apply(self, node: nodes.Apply) -> int:
+        if node.name == "pow":
+            return self._power(*node.slots)
+        return self.graph.apply(node.name, *(self.lower(a) for a in node.slots))
+
+    # -------------------------------------------------------------------------------------------- other lanes
+
+    def child(self, extension: Extension) -> tuple[Builder, np.ndarray]:
+        """A builder for an extension's lanes, and the lane of this space that each of them belongs to."""
+        frame = extension.child
+        target = np.broadcast_to(frame.root_rows(), frame.shape).reshape(-1)
+        return Builder(self.lowering, frame), target
+
+    def summed(self, key: Any, builder: Builder, output: int, target: np.ndarray) -> int:
+        """The node of a child's output, summed into these lanes."""
+        if not builder.lanes:
+            return self.graph.const(0.0)
+        return self.slot(key, lambda: Link(builder.finish(output), target, self.lanes))
+
+    def _reduce(self, node: nodes.Reduce) -> int:
+        rule = REDUCERS.get(node.name)
+        if rule is None:
+            raise NotLowered(node, f"`{node.name}` of variables has no derivative")
+        linear = node.name == "sum"
+        extension = self.lowering.lanes.extend(self.frame, node.over, node.body if linear else None)
+        child, target = self.child(extension)
+        body = child.lower(node.body) if child.lanes else child.graph.const(0.0)
+        extra = [self._single(e) for e in node.extra]
+        return rule(Reduction(self, child, target, body, node), *extra)
+
+    def _single(self, expression: sympy.Basic) -> float:
+        return float(self.lowering.lanes.numbers(expression, self.frame).reshape(-1)[0])
+
+    def _branches(self, node: sympy.Basic, branches: list[tuple[np.ndarray, sympy.Basic]]) -> int:
+        """The branch whose mask holds at each lane: each is computed only where it is chosen."""
+        result = self.graph.const(0.0)
+        for place, (mask, branch) in enumerate(branches):
+            if mask.all():
+                return self.lower(branch)
+            if not mask.any():
+                continue
+            child, target = self.child(self.lowering.lanes.filtered(self.frame, mask))
+            part = self.summed((node, place), child, child.lower(branch), target)
+            result = self.graph.add(result, part)
+        return result
+
+    def _choose(self, node: nodes.Choose) -> int:
+        condition, then, otherwise = node.args
+        if self.lowering.varies(condition):
+            raise NotLowered(node, "a condition on variables jumps where it changes")
+        holds = self.lowering.lanes.condition(condition, self.frame)
+        return self._branches(node, [(holds, then), (~holds, otherwise)])
+
+    def _pick(self, node: nodes.Pick) -> int:
+        position = self.lowering.lanes.numbers(node.args[0], self.frame)
+        return self._branches(node, [(position == k, branch) for k, branch in enumerate(node.args[1:])])
+
+    def _array_call(self, node: nodes.ArrayCall) -> int:
+        raise NotLowered(node, f"`{node.name}` of variables is not yet differentiated by the engine")
+
+
+def _is_inverse(expression: sympy.Basic) -> bool:
+    return isinstance(expression, sympy.Pow) and expression.exp.is_Number and bool(expression.exp < 0)
+
+
+def lower_over(lowering: Lowering, body: sympy.Expr, over: Over | None) -> Space:
+    """The space of a statement's body over its iterators."""
+    frame = Frame() if over is None else lowering.model.lanes_of(over)
+    return lowering.space(body, frame)
+
+
+_RULES: dict[type, Callable[..., int]] = {
+    nodes.VariableEntry: Builder._variable,
+    sympy.Add: Builder._add,
+    sympy.Mul: Builder._mul,
+    sympy.Pow: Builder._pow,
+    nodes.Apply: Builder._apply,
+    nodes.Reduce: Builder._reduce,
+    nodes.Choose: Builder._choose,
+    nodes.Pick: Builder._pick,
+    nodes.ArrayCall: Builder._array_call,
+}
