@@ -6,7 +6,7 @@ d_k = direction(memory, g_k);  x_{k+1} = x_k + a_k d_k with a_k from the search;
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from optdsl.methods.searches import Ray, Search
 from optdsl.nlp import Nlp
 
 FLAT = 20
-"""So many steps in a row without a change beyond rounding, of the objective and of the gradient, end a run."""
+"""So many steps in a row, and one a variable, without a change beyond rounding end a run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,10 @@ class Direction(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DescentState(Iterate):
-    """`unit` is what the gradient is measured in; `flat` counts steps without progress beyond rounding."""
+    """`unit` is what the gradient is measured in; `flat` counts steps without progress beyond rounding.
+
+    `least` is the smallest gradient so far, `recent` the last values, which the search compares with.
+    """
 
     gradient: np.ndarray
     memory: Any
@@ -56,6 +59,7 @@ class DescentState(Iterate):
     unit: float
     flat: int
     least: float
+    recent: tuple[float, ...]
 
 
 def begin(problem: Nlp, direction: Direction, stopping: FirstOrder) -> DescentState:
@@ -80,6 +84,7 @@ def begin(problem: Nlp, direction: Direction, stopping: FirstOrder) -> DescentSt
         unit=unit,
         flat=0,
         least=norm(g),
+        recent=(f,),
     )
 
 
@@ -92,46 +97,39 @@ def advance(
     slope = float(g @ d)
     if not slope < 0 or not np.isfinite(d).all():
         return _again_or_end(state, direction)
-    trial = search.along(Ray(problem, state.x, d, state.record.objective, slope), first)
+    trial = search.along(Ray(problem, state.x, d, state.record.objective, slope, max(state.recent)), first)
     if trial is None or trial.gradient is None:
         return _again_or_end(state, direction)
     g_new = trial.gradient
     fall = state.record.objective - trial.value
     move = Move(trial.x - state.x, g_new - g, trial.step, d, g, g_new, fall)
     residual = norm(g_new)
-    flat = state.flat + 1 if fall <= ROUNDING * abs(trial.value) and residual >= 0.5 * state.least else 0
+    flat = state.flat + 1 if fall <= ROUNDING * abs(trial.value) and residual >= 0.9 * state.least else 0
     ending = stopping.ending(trial.value, residual, state.unit)
-    if ending is None and (flat >= FLAT or not np.any(move.s)):
+    if ending is None and (flat >= FLAT + len(state.x) or not np.any(move.s)):
         ending = Ending.NO_PROGRESS
-    return DescentState(
+    return replace(
+        state,
         x=trial.x,
-        row_multipliers=state.row_multipliers,
-        bound_multipliers=state.bound_multipliers,
         record=Record(objective=trial.value, primal=0.0, dual=residual, step=trial.step),
         ending=ending,
         gradient=g_new,
         memory=direction.learned(state.memory, move),
         fresh=False,
-        unit=state.unit,
         flat=flat,
         least=min(residual, state.least),
+        recent=(*state.recent, trial.value)[-search.window :],
     )
 
 
 def _again_or_end(state: DescentState, direction: Direction) -> DescentState:
     """The same point with a fresh memory; the end where the memory was fresh already."""
-    return DescentState(
-        x=state.x,
-        row_multipliers=state.row_multipliers,
-        bound_multipliers=state.bound_multipliers,
-        record=Record(objective=state.record.objective, primal=0.0, dual=state.record.dual, step=0.0),
+    return replace(
+        state,
+        record=replace(state.record, step=0.0),
         ending=Ending.NO_PROGRESS if state.fresh else None,
-        gradient=state.gradient,
         memory=direction.fresh(state.gradient),
         fresh=True,
-        unit=state.unit,
-        flat=state.flat,
-        least=state.least,
     )
 
 

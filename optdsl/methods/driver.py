@@ -26,6 +26,7 @@ class Ending(enum.Enum):
     """How a method's run ended; the value is the sentence that a person reads."""
 
     CONVERGED = "the first-order conditions hold within the tolerance"
+    ACCEPTABLE = "the first-order conditions nearly hold, and no step improves the point any more"
     LOCALLY_INFEASIBLE = "the constraint violation cannot be reduced from here, yet it is not zero"
     UNBOUNDED = "the objective falls below every number along the steps"
     NO_PROGRESS = "no step along the direction improves the point any more"
@@ -108,7 +109,7 @@ class Outcome:
     """How a run ended and where: the last point, or the best one where the run was cut off.
 
     trace (iterations + 1, len(COLUMNS)); path (iterations + 1, n) only where it was asked for; notes are those of
-    the records, with their iteration.
+    the records, with their iteration. ray (n,): of an unbounded run the direction of its last step, of length 1.
     """
 
     x: np.ndarray
@@ -122,6 +123,7 @@ class Outcome:
     trace: np.ndarray
     notes: tuple[tuple[int, str], ...] = ()
     path: np.ndarray | None = None
+    ray: np.ndarray | None = None
 
 
 def drive(
@@ -170,6 +172,7 @@ def drive(
         trace=np.array(rows),
         notes=tuple(notes),
         path=np.array(path) if keep_path else None,
+        ray=getattr(last, "ray", None),
     )
 
 

@@ -33,13 +33,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ray:
-    """f along x + a d from a known point."""
+    """f along x + a d from a known point; `reference` >= f(x) is what non-monotone searches compare with."""
 
     problem: Nlp
     x: np.ndarray
     direction: np.ndarray
     value: float
     slope: float
+    reference: float
 
     def at(self, step: float) -> Trial:
         """The point at a step length, without its gradient."""
@@ -59,7 +60,10 @@ class Ray:
 
 
 class Search(Protocol):
-    """A rule that finds a step length along a ray."""
+    """A rule that finds a step length along a ray; `window` is how many values the reference is the largest of."""
+
+    @property
+    def window(self) -> int: ...
 
     def along(self, ray: Ray, first: float) -> Trial | None:
         """An acceptable point with its gradient, tried from step `first` on; None where there is none."""
@@ -67,15 +71,26 @@ class Search(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Armijo:
-    """Backtracking with safeguarded quadratic interpolation until f falls enough (NW algorithm 3.1)."""
+    """Backtracking with safeguarded quadratic interpolation until f falls enough (NW algorithm 3.1).
+
+    With `window` > 1 it compares with the largest of so many last values (Grippo, Lampariello and Lucidi 1986, eq. 3).
+    """
 
     decrease: float = 1e-4
     most: int = 60
+    window: int = 1
 
     def along(self, ray: Ray, first: float) -> Trial | None:
         """An acceptable point with its gradient, tried from step `first` on; None where there is none."""
-        found = self.below(ray.at, ray.value, ray.value, ray.slope, first, lambda t: ray.with_slope(t).value < math.inf)
-        return None if found is None else ray.with_slope(found)
+        found = self.below(ray.at, ray.reference, ray.value, ray.slope, first)
+        for _ in range(self.most):
+            if found is None:
+                return None
+            known = ray.with_slope(found)
+            if known.gradient is not None:
+                return known
+            found = self.below(ray.at, ray.reference, ray.value, ray.slope, 0.2 * found.step)
+        return None
 
     def below(
         self,
@@ -84,14 +99,13 @@ class Armijo:
         value: float,
         slope: float,
         first: float,
-        fits: Callable[[Trial], bool] = lambda trial: True,
     ) -> Trial | None:
         """The first trial with phi(a) <= reference + c1 a phi'(0); `reference` > phi(0) makes it non-monotone."""
         a = first
         slack = noise(value)
         for _ in range(self.most):
             trial = at(a)
-            if trial.value <= reference + self.decrease * a * slope + slack and fits(trial):
+            if trial.value <= reference + self.decrease * a * slope + slack:
                 return trial
             a = shortened(a, value, slope, trial.value)
             if a * abs(slope) < 1e-3 * slack and trial.value < math.inf:
@@ -125,6 +139,11 @@ class StrongWolfe:
     decrease: float = 1e-4
     curvature: float = 0.9
     most: int = 40
+
+    @property
+    def window(self) -> int:
+        """It compares with the last value only."""
+        return 1
 
     def along(self, ray: Ray, first: float) -> Trial | None:
         """An acceptable point with its gradient, tried from step `first` on; None where there is none."""

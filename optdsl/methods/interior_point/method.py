@@ -1,0 +1,294 @@
+"""Primal-dual interior point with filter line search: the default for smooth problems with constraints.
+
+Waechter and Biegler (2006), "On the implementation of an interior-point filter line-search algorithm for large-scale
+nonlinear programming", Mathematical Programming 106. The problem's form with slacks is made in `form`; one iteration is
+`search.advance`; when no step is acceptable, `restoration` looks for a point of less violation, by the same iteration.
+
+    state = main phase (the problem), restoration phase or None
+    step:   restoration?  advance it; back to the main phase when the filter takes its point;
+                          its own solution with violation left: locally infeasible
+            else          advance the main phase; blocked: start a restoration
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from optdsl.methods.driver import Ending, Record
+from optdsl.methods.interior_point.barrier import barrier, point
+from optdsl.methods.interior_point.filter import Filter
+from optdsl.methods.interior_point.form import Bounds, Slacked, pushed_inside, slacked
+from optdsl.methods.interior_point.newton import Regularization, least_squares_multipliers
+from optdsl.methods.interior_point.restoration import Elastic, resettled, restoration, returned
+from optdsl.methods.interior_point.search import Advance, Event, Phase, advance
+from optdsl.methods.linear_algebra.kkt import kkt
+from optdsl.nlp import Nlp
+
+RELAXATION = 1e-8
+UNBOUNDED = -1e20
+ACCEPTABLE = 1e-6
+LARGEST_MULTIPLIER = 1e3
+PUSHES = (1e-2, 1e-4, 1e-8, 0.0)
+"""How far the start is pushed from its bounds; the next one is for starts whose push leaves a function's domain."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Warm:
+    """Multipliers of an earlier solve (nlp's signs) and a barrier parameter to go on with."""
+
+    row_multipliers: np.ndarray
+    bound_multipliers: np.ndarray
+    mu: float = 1e-4
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class InteriorState:
+    """The state: main phase and, while it runs, restoration phase; the model's quantities are computed when asked.
+
+    form is None where there was nothing to iterate on. `whole` (n,) is the model's point then.
+    """
+
+    problem: Nlp
+    main: Phase | None
+    record: Record
+    ending: Ending | None = None
+    restoring: Phase | None = None
+    whole: np.ndarray | None = None
+    settled: int = 0
+    ray: np.ndarray | None = None
+
+    @property
+    def x(self) -> np.ndarray:
+        """The model's variables (n,), inside their bounds."""
+        if self.main is None:
+            assert self.whole is not None
+            return self.whole
+        form = self.main.form
+        assert isinstance(form, Slacked)
+        w = self.main.at.w if self.restoring is None else self.restoring.at.w
+        return np.clip(form.core(w), self.problem.lower, self.problem.upper)
+
+    @property
+    def row_multipliers(self) -> np.ndarray:
+        """Multipliers of the rows (m,); of a locally infeasible point those of the least violation."""
+        if self.main is None:
+            return np.zeros(len(self.problem.row_lower))
+        form = self.main.form
+        assert isinstance(form, Slacked)
+        if self.restoring is not None:
+            return form.model_multipliers(self.restoring.at.y)
+        return form.model_multipliers(self.main.at.y) / form.objective_scale
+
+    @property
+    def bound_multipliers(self) -> np.ndarray:
+        """Multipliers of the bounds (n,), those of fixed variables too."""
+        problem = self.problem
+        if self.main is None or self.main.form.n == 0:
+            return -self._pull(np.ones(len(problem.lower), dtype=bool))
+        form, phase = self.main.form, self.restoring or self.main
+        assert isinstance(form, Slacked)
+        bounds = phase.form.bounds
+        inner = -bounds.spread(bounds.sign * phase.at.z)[: form.n]
+        if self.restoring is None:
+            inner = inner / form.objective_scale
+        if form.free is None:
+            return inner
+        fixed = np.ones(len(problem.lower), dtype=bool)
+        fixed[form.free] = False
+        whole = -self._pull(fixed)
+        whole[form.free] = inner
+        return whole
+
+    def _pull(self, where: np.ndarray) -> np.ndarray:
+        """The gradient of f + y'c of the model at some variables, 0 at the others."""
+        x, pattern = self.x, self.problem.jacobian_pattern
+        values = self.problem.jacobian(x) * self.row_multipliers[pattern.rows]
+        pull = np.bincount(pattern.columns, weights=values, minlength=len(x))
+        if self.restoring is None:
+            pull = pull + self.problem.gradient(x)
+        return np.where(where & np.isfinite(pull), pull, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class InteriorPoint:
+    """Settings of the interior point method; `solve using ipm(...)`.
+
+    tolerance: of the scaled optimality error (5); rows and bounds must also hold within `feasibility`, unscaled.
+    barrier: the first barrier parameter. scaling: largest gradient entry at the start that is left as it is.
+    """
+
+    tolerance: float = 1e-8
+    feasibility: float = 1e-6
+    barrier: float = 0.1
+    scaling: float = 100.0
+    warm: Warm | None = None
+    name: str = "ipm"
+
+    def start(self, problem: Nlp) -> InteriorState:
+        """The state at the problem's start, moved inside its bounds (section 3.6)."""
+        lower, upper = problem.lower, problem.upper
+        crossed = (lower > upper).any() or (problem.row_lower > problem.row_upper).any()
+        origin = np.clip(np.asarray(problem.start, float), lower, upper)
+        if crossed:
+            return InteriorState(
+                problem, None, _unsolved(problem, origin), Ending.LOCALLY_INFEASIBLE, whole=origin
+            )
+        form = None
+        for push in PUSHES:
+            x = pushed_inside(origin, lower, upper, push, push)
+            form = slacked(problem, x, self.scaling, RELAXATION)
+            if form is not None:
+                break
+        if form is None:
+            return InteriorState(problem, None, _unsolved(problem, origin), Ending.UNDEFINED, whole=origin)
+        if form.n == 0:
+            record = _unsolved(problem, x)
+            feasible = record.primal <= self.feasibility
+            ending = Ending.CONVERGED if feasible else Ending.LOCALLY_INFEASIBLE
+            return InteriorState(problem, None, replace(record, dual=0.0), ending, whole=x)
+        phase = self._first_phase(form)
+        return self._judged(InteriorState(problem, phase, _record(phase, None, np.nan)))
+
+    def _first_phase(self, form: Slacked) -> Phase:
+        """The main phase at the form's start, with multipliers of least squares or from an earlier solve."""
+        system = kkt(form.hessian_pattern, form.jacobian_pattern)
+        w = form.start
+        if self.warm is not None:
+            y, z = _warm_multipliers(form, self.warm)
+            mu = self.warm.mu
+            z = np.maximum(z, mu / form.bounds.gaps(w))
+        else:
+            mu = self.barrier
+            z = np.ones(len(form.bounds.index))
+            gradient, jacobian = form.gradient(w), form.jacobian(w)
+            pulled = gradient - form.bounds.spread(form.bounds.sign * z)
+            y = least_squares_multipliers(form, system, pulled, jacobian, LARGEST_MULTIPLIER)
+        at = point(form, w, y, z)
+        return Phase(form, system, at, mu, Filter.at(at.theta), self.tolerance, Regularization())
+
+    def step(self, problem: Nlp, state: InteriorState) -> InteriorState:
+        """One iteration, of the problem or of its restoration."""
+        if state.restoring is not None:
+            return self._restoration_step(state)
+        assert state.main is not None
+        done = advance(state.main)
+        if done.event is Event.STEP:
+            record = _record(done.phase, None, done.alpha)
+            ray = done.direction.dw[: done.phase.form.n] if done.direction is not None else None
+            return self._judged(replace(state, main=done.phase, record=record), ray)
+        return self._blocked(replace(state, main=done.phase), done)
+
+    def _judged(self, state: InteriorState, ray: np.ndarray | None = None) -> InteriorState:
+        """The state with its ending, where the main phase has reached one."""
+        main = state.main
+        assert main is not None
+        record = state.record
+        solved = record.dual <= self.tolerance and main.errors().primal <= self.tolerance
+        if solved and record.primal <= self.feasibility:
+            return replace(state, ending=Ending.CONVERGED)
+        if main.at.f < UNBOUNDED and record.primal <= max(1.0, self.feasibility):
+            return replace(state, ending=Ending.UNBOUNDED, ray=_whole_direction(state, ray))
+        return state
+
+    def _blocked(self, state: InteriorState, done: Advance) -> InteriorState:
+        """What follows when the main phase found no step: the end when nothing is left to restore, else restoration."""
+        main = done.phase
+        hopeless = main.at.theta <= 1e-2 * self.tolerance * max(1, main.form.m) or main.form.m == 0
+        if hopeless or done.event is Event.STUCK:
+            error = main.errors().largest
+            near = error <= max(ACCEPTABLE, self.tolerance) and state.record.primal <= self.feasibility
+            return replace(state, ending=Ending.ACCEPTABLE if near else Ending.NO_PROGRESS)
+        kept = main.filter.with_point(main.at.theta, barrier(main.form, main.at.f, main.at.gaps, main.mu))
+        main = replace(main, filter=kept)
+        note = "no acceptable step: restoring feasibility"
+        return self._restoration_step(replace(state, main=main, restoring=restoration(main), settled=0), note)
+
+    def _restoration_step(self, state: InteriorState, note: str = "") -> InteriorState:
+        """One iteration of the restoration problem, and the way back or the end where it leads there."""
+        main, restoring = state.main, state.restoring
+        assert main is not None and restoring is not None
+        done = advance(restoring)
+        if done.event is not Event.STEP:
+            return self._restoration_blocked(state, done)
+        back = returned(main, done.phase)
+        if back is not None:
+            record = replace(_record(back, None, done.alpha), note=note)
+            return self._judged(replace(state, main=back, restoring=None, record=record))
+        record = replace(_record(main, done.phase, done.alpha), note=note)
+        state = replace(state, restoring=done.phase, record=record, settled=0)
+        if done.phase.errors().largest <= self.tolerance:
+            return self._least_violation(state)
+        return state
+
+    def _restoration_blocked(self, state: InteriorState, done: Advance) -> InteriorState:
+        restoring = done.phase
+        if state.settled < 1 and done.event is not Event.STUCK:
+            return replace(state, restoring=resettled(restoring), settled=state.settled + 1)
+        if restoring.errors().largest <= ACCEPTABLE or done.event is Event.STUCK:
+            return self._least_violation(replace(state, restoring=restoring))
+        return replace(state, restoring=restoring, ending=Ending.NO_PROGRESS)
+
+    def _least_violation(self, state: InteriorState) -> InteriorState:
+        """At a solution of the restoration problem: locally infeasible, or back with the filter emptied."""
+        main, restoring = state.main, state.restoring
+        assert main is not None and restoring is not None and isinstance(restoring.form, Elastic)
+        if state.record.primal > self.feasibility:
+            return replace(state, ending=Ending.LOCALLY_INFEASIBLE)
+        back = returned(main, restoring, any_point=True)
+        if back is None or main.at.theta <= self.tolerance:
+            return replace(state, ending=Ending.NO_PROGRESS)
+        return self._judged(replace(state, main=back, restoring=None, record=_record(back, None, np.nan)))
+
+
+def _record(main: Phase, restoring: Phase | None, alpha: float) -> Record:
+    """The trace's line: objective and violation of the model, the optimality error of the phase that is worked on."""
+    form = main.form
+    assert isinstance(form, Slacked)
+    if restoring is None:
+        found = main.errors()
+        dual = max(found.dual, found.complementarity)
+        at = main.at
+        return Record(at.f / form.objective_scale, form.violation(at.w, at.c), dual, alpha, main.mu)
+    inner = restoring.form
+    assert isinstance(inner, Elastic)
+    w = inner.inner(restoring.at.w)
+    m = form.m
+    c = restoring.at.c + restoring.at.w[-2 * m : -m] - restoring.at.w[-m:]
+    found = restoring.errors()
+    dual = max(found.dual, found.complementarity)
+    return Record(form.objective(w) / form.objective_scale, form.violation(w, c), dual, alpha, restoring.mu)
+
+
+def _unsolved(problem: Nlp, x: np.ndarray) -> Record:
+    """The record of a point that no iteration starts from."""
+    values = problem.constraints(x)
+    outside = np.maximum(problem.row_lower - values, values - problem.row_upper).max(initial=0.0)
+    bounds = np.maximum(problem.lower - x, x - problem.upper).max(initial=0.0)
+    return Record(float(problem.objective(x)), float(np.maximum(outside, bounds)), float("inf"))
+
+
+def _whole_direction(state: InteriorState, ray: np.ndarray | None) -> np.ndarray | None:
+    """A direction of the free variables as one of all variables, of length 1."""
+    if ray is None or state.main is None or not np.isfinite(ray).all() or not ray.any():
+        return None
+    form = state.main.form
+    assert isinstance(form, Slacked)
+    if form.free is not None:
+        whole = np.zeros(len(form.fixed_at))
+        whole[form.free] = ray
+        ray = whole
+    ray = ray / np.abs(ray).max()
+    return ray / np.linalg.norm(ray)
+
+
+def _warm_multipliers(form: Slacked, warm: Warm) -> tuple[np.ndarray, np.ndarray]:
+    """y and z of the form for multipliers of the model."""
+    rows = warm.row_multipliers if form.rows is None else warm.row_multipliers[form.rows]
+    y = rows * form.objective_scale / form.row_scale
+    core = warm.bound_multipliers if form.free is None else warm.bound_multipliers[form.free]
+    # Stationarity in a slack t with coefficient -1: -y - sign * z = 0; in x: the model's multiplier is -sign * z.
+    pull = np.concatenate([core * form.objective_scale, y[form.row_of]])
+    bounds: Bounds = form.bounds
+    return y, np.maximum(0.0, -bounds.sign * pull[bounds.index])

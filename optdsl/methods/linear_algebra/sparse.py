@@ -1,0 +1,97 @@
+"""Sparse KKT systems: LDL' without pivoting (QDLDL), on a slightly regularized matrix, refined against the true one.
+
+Vanderbei (1995): a quasi-definite matrix has an LDL' factorization for every ordering. The system is made nearly that
+by adding `REGULARIZATION` to the diagonal above and taking it from the diagonal below; what the factors then solve is
+refined against the system without it. As the upper block may be indefinite, the residual
+is watched: a poor one tells the caller to treat the factorization as failed. Inertia from the signs of D (Sylvester).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import qdldl
+import scipy.sparse as sp
+
+from optdsl.methods.linear_algebra.system import Inertia, residual_ratio
+from optdsl.nlp import Pattern
+
+REGULARIZATION = 1e-8
+REFINED, REFINEMENTS = 1e-11, 12
+
+
+class SparseKkt:
+    """A KKT system as the upper triangle of one sparse matrix whose numbers are replaced at every factorization."""
+
+    def __init__(self, hessian: Pattern, jacobian: Pattern) -> None:
+        m, n = jacobian.shape
+        order = n + m
+        self._n = n
+        self._order = order
+        self._on_diagonal = np.flatnonzero(hessian.rows == hessian.columns)
+        self._off_diagonal = np.flatnonzero(hessian.rows != hessian.columns)
+        below = hessian.rows[self._off_diagonal], hessian.columns[self._off_diagonal]
+        everywhere = np.arange(order)
+        # The upper triangle by columns: an entry of H below the diagonal stands at (its column, its row) above it.
+        rows = np.concatenate([everywhere, below[1], jacobian.columns])
+        columns = np.concatenate([everywhere, below[0], n + jacobian.rows])
+        self._order_of_values = np.lexsort((rows, columns))
+        pointers = np.zeros(order + 1, dtype=np.int64)
+        np.cumsum(np.bincount(columns, minlength=order), out=pointers[1:])
+        self._matrix = sp.csc_matrix(
+            (np.zeros(len(rows)), rows[self._order_of_values], pointers), shape=(order, order)
+        )
+        self._places = np.empty(len(rows), dtype=np.int64)
+        self._places[self._order_of_values] = np.arange(len(rows))
+        self._diagonal_places = self._places[:order]
+        self._hessian_diagonal = hessian.rows[self._on_diagonal]
+        self._signs = np.where(everywhere < n, 1.0, -1.0)
+        self._diagonal = np.zeros(order)
+        self._solver: qdldl.Solver | None = None
+
+    def factorize(
+        self, hessian: np.ndarray, shift: np.ndarray, jacobian: np.ndarray, slack: np.ndarray
+    ) -> Inertia:
+        """Factor with these values; see `Kkt`."""
+        diagonal = np.concatenate([shift, -slack])
+        # No place of H's pattern comes twice, so plain indexing adds.
+        diagonal[self._hessian_diagonal] += hessian[self._on_diagonal]
+        values = np.concatenate([diagonal, hessian[self._off_diagonal], jacobian])
+        data = self._matrix.data
+        data[self._places] = values
+        self._diagonal = diagonal
+        data[self._diagonal_places] = diagonal + REGULARIZATION * self._signs
+        try:
+            if self._solver is None:
+                self._solver = qdldl.Solver(self._matrix, upper=True)
+            else:
+                self._solver.update(self._matrix, upper=True)
+            pivots = self._solver.factors()[1]
+        except RuntimeError:
+            self._solver = None
+            return Inertia(-1, True)
+        finally:
+            data[self._diagonal_places] = diagonal
+        if not np.isfinite(pivots).all() or not pivots.all():
+            return Inertia(-1, True)
+        return Inertia(int(np.count_nonzero(pivots < 0)), False)
+
+    def _product(self, x: np.ndarray) -> np.ndarray:
+        return self._matrix @ x + self._matrix.T @ x - self._diagonal * x
+
+    def solve(self, right: np.ndarray) -> tuple[np.ndarray, float]:
+        """Solution and relative residual; see `Kkt`."""
+        if self._solver is None:
+            return np.full(self._order, np.nan), np.inf
+        solution = self._solver.solve(right)
+        residual = right - self._product(solution)
+        ratio = residual_ratio(residual, right, solution)
+        for _ in range(REFINEMENTS):
+            if not ratio > REFINED or not np.isfinite(ratio):
+                break
+            better = solution + self._solver.solve(residual)
+            residual = right - self._product(better)
+            new = residual_ratio(residual, right, better)
+            if not new < ratio:
+                break
+            solution, ratio = better, new
+        return solution, ratio
