@@ -18,13 +18,19 @@ Op = tuple[Any, ...]
 """("const", value), ("slot", k), ("add" | "sub" | "mul" | "div", a, b), ("neg", a), ("select", t, a, b),
 or ("apply", name, a, ...)."""
 
+_KINKED = frozenset({"abs", "max", "min", "pos", "relu"})
 _LINEAR = frozenset({"add", "sub", "neg"})
 
 
 class Graph:
-    """Operations by number. Grows while expressions are built; equal ones are found again."""
+    """Operations by number. Grows while expressions are built; equal ones are found again.
 
-    def __init__(self) -> None:
+    With `smoothing` > 0 the kinks of abs, max, min, pos and relu are rounded off: |x| becomes sqrt(x^2 + smoothing^2),
+    which is above it by at most `smoothing`, and the others follow from it.
+    """
+
+    def __init__(self, smoothing: float = 0.0) -> None:
+        self.smoothing = smoothing
         self.ops: list[Op] = []
         self._numbers: dict[Op, int] = {}
 
@@ -140,7 +146,20 @@ class Graph:
             return self.power(*arguments)
         if name in ("max", "min") and len(arguments) > 2:
             return self.apply(name, self.apply(name, *arguments[:-1]), arguments[-1])
+        if self.smoothing and name in _KINKED:
+            return self._rounded(name, arguments)
         return self._apply(name, *arguments)
+
+    def _rounded(self, name: str, arguments: Sequence[int]) -> int:
+        if name == "abs":
+            radius = self.const(self.smoothing**2)
+            return self._apply("sqrt", self.add(self.mul(arguments[0], arguments[0]), radius))
+        if name in ("pos", "relu"):
+            return self._rounded("max", (arguments[0], self.const(0.0)))
+        a, b = arguments
+        apart = self._rounded("abs", (self.sub(a, b),))
+        both = self.add(a, b)
+        return self.mul(self.const(0.5), self.add(both, apart) if name == "max" else self.sub(both, apart))
 
     def _apply(self, name: str, *arguments: int) -> int:
         numbers = [self.value(a) for a in arguments]

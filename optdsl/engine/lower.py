@@ -27,10 +27,11 @@ class NotLowered(Exception):
 
 
 class Lowering:
-    """Lowers the templates of one model."""
+    """Lowers the templates of one model. With `smoothing` > 0, kinks are rounded off on that scale (see `Graph`)."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, smoothing: float = 0.0) -> None:
         self.model = model
+        self.smoothing = smoothing
         self.lanes = model.lanes
         self._variable: dict[sympy.Basic, bool] = {}
 
@@ -54,7 +55,7 @@ class Builder:
     def __init__(self, lowering: Lowering, frame: Frame) -> None:
         self.lowering, self.frame = lowering, frame.as_root()
         self.lanes = frame.size
-        self.graph = Graph()
+        self.graph = Graph(lowering.smoothing)
         self.slots: list[Slot] = []
         self._known: dict[Any, int] = {}
         self._done: dict[sympy.Basic, int] = {}

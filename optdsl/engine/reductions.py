@@ -26,7 +26,7 @@ Rule = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """Members: the lanes of `child`, whose value is the node `member`; each goes to lane `target` (L_child,) of `parent`."""
+    """Members, the lanes of `child` with the value of node `member`, each for lane `target` (L_child,) of `parent`."""
 
     parent: Builder
     child: Builder
@@ -120,7 +120,7 @@ def _harmonic_mean(r: Reduction) -> int:
 
 
 def _sum_largest(r: Reduction, k: float) -> int:
-    """k t + sum of pos(x - t) with t held between the k-th and the next largest: exact, as is the derivative but at ties."""
+    """k t + sum of pos(x - t), t held between the k-th and the next largest: exact, as is the slope but at ties."""
 
     def threshold(values: np.ndarray, target: np.ndarray, lanes: int) -> np.ndarray:
         order = np.lexsort((-values, target))
@@ -156,7 +156,7 @@ def _norm_inf(r: Reduction) -> int:
 
 
 def _tree(r: Reduction, join: Callable[[Graph, int, int, int], int], empty: float) -> int:
-    """Members joined pair by pair, level by level, by `join(graph, a, b, alone)`; where alone is 1 there is no b (it is 0)."""
+    """Members joined pair by pair, level by level, by `join(graph, a, b, alone)`; alone is 1 where b is missing (0)."""
     parent = r.parent
     if not r.child.lanes:
         return parent.graph.const(empty)
@@ -177,7 +177,7 @@ def _tree(r: Reduction, join: Callable[[Graph, int, int, int], int], empty: floa
         right = Link(space, pair[~even], lanes, order[~even])
         alone = np.ones(lanes)
         alone[pair[~even]] = 0.0
-        graph = Graph()
+        graph = Graph(r.parent.graph.smoothing)
         nodes = [graph.slot(0), graph.slot(1), graph.slot(2) if alone.any() else graph.const(0.0)]
         local = GraphFunction(graph, join(graph, *nodes), frozenset({0, 1}), frozenset({2}))
         space = Space(lanes, (left, right, Data(alone)), local)

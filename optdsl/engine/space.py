@@ -218,7 +218,7 @@ class GraphFunction:
     """A local function given by a graph; `data` are the slots that hold numbers of the data."""
 
     def __init__(self, graph: Graph, output: int, wanted: frozenset[int], constant: frozenset[int]) -> None:
-        self._graph, self.output = graph, output
+        self.graph, self.output = graph, output
         gradient = graph.gradient(output, wanted)
         self.partial_slots = tuple(sorted(gradient))
         self._partials = [gradient[k] for k in self.partial_slots]
@@ -232,7 +232,7 @@ class GraphFunction:
         for a, partial in zip(self.partial_slots, self._partials, strict=True):
             if self.constant_slopes:
                 break
-            rows = self._graph.gradient(partial, frozenset(b for b in wanted if b >= a))
+            rows = self.graph.gradient(partial, frozenset(b for b in wanted if b >= a))
             for b in sorted(rows):
                 pairs.append((a, b))
                 found.append(rows[b])
@@ -241,18 +241,18 @@ class GraphFunction:
     @property
     def operations(self) -> int:
         """The number of operations of the value."""
-        return len(self._graph.below([self.output]))
+        return len(self.graph.below([self.output]))
 
     @property
     def single_slot(self) -> int | None:
         """The slot that the output is, None where it is a formula."""
-        op = self._graph.ops[self.output]
+        op = self.graph.ops[self.output]
         return op[1] if op[0] == "slot" else None
 
     def _run(self, kind: str, outputs: list[int], slots: Sequence[np.ndarray], lanes: int) -> np.ndarray:
         kernel = self._kernels.get(kind)
         if kernel is None:
-            kernel = self._kernels[kind] = Kernel(self._graph, outputs)
+            kernel = self._kernels[kind] = Kernel(self.graph, outputs)
         return kernel(slots, lanes)
 
     def value(self, slots: Sequence[np.ndarray], lanes: int) -> np.ndarray:
