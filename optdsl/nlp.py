@@ -59,9 +59,14 @@ class Pattern:
 class Residuals(Protocol):
     """The objective as a sum of squares: f(x) = scale * |r(x)|^2 + constant, r with p entries."""
 
-    scale: float
-    constant: float
-    jacobian_pattern: Pattern
+    @property
+    def scale(self) -> float: ...
+
+    @property
+    def constant(self) -> float: ...
+
+    @property
+    def jacobian_pattern(self) -> Pattern: ...
 
     def values(self, x: np.ndarray) -> np.ndarray:
         """r(x) (p,)."""
@@ -78,16 +83,35 @@ class Nlp(Protocol):
     recognized as a sum of squares. `convex`: whether the whole problem is proved convex.
     """
 
-    start: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    row_lower: np.ndarray
-    row_upper: np.ndarray
-    linear: np.ndarray
-    jacobian_pattern: Pattern
-    hessian_pattern: Pattern | None
-    residuals: Residuals | None
-    convex: bool
+    @property
+    def start(self) -> np.ndarray: ...
+
+    @property
+    def lower(self) -> np.ndarray: ...
+
+    @property
+    def upper(self) -> np.ndarray: ...
+
+    @property
+    def row_lower(self) -> np.ndarray: ...
+
+    @property
+    def row_upper(self) -> np.ndarray: ...
+
+    @property
+    def linear(self) -> np.ndarray: ...
+
+    @property
+    def jacobian_pattern(self) -> Pattern: ...
+
+    @property
+    def hessian_pattern(self) -> Pattern | None: ...
+
+    @property
+    def residuals(self) -> Residuals | None: ...
+
+    @property
+    def convex(self) -> bool: ...
 
     def objective(self, x: np.ndarray) -> float:
         """f(x)."""
