@@ -7,25 +7,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import scipy.sparse as sp
 import sympy
 
-from optdsl.classify.analysis import Analysis, MatrixCone, ObjectiveArrays, Rewritten, RowBlock, StatementFact
+from optdsl.classify.analysis import Analysis, MatrixCone, Rewritten, RowBlock, StatementFact
+from optdsl.classify.arrays import auxiliary_rows, objective_arrays
 from optdsl.classify.collect import Collector
-from optdsl.classify.cones import Affine, CollectedCone, HeldRows
+from optdsl.classify.cones import Affine, CollectedCone
+from optdsl.classify.domain import on_domain
 from optdsl.classify.doubt import first_witness
 from optdsl.classify.facts import Facts
+from optdsl.classify.held import hold, require_convex_domain, unbrought
 from optdsl.classify.infinite import culprit, sound
 from optdsl.classify.kinds import ConeKind, kinds_of, type_of
 from optdsl.classify.proof import Step, steps_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
-from optdsl.classify.quadratic import Quadratic, quadratic_objective
+from optdsl.classify.quadratic import quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.rewrites.relations import RelationStep
-from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink, without_residue
+from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink
 from optdsl.classify.words import (
     ROUGHNESS,
-    domain_is_convex,
     lane_text,
     sign_word,
     smoothness_word,
@@ -58,6 +59,7 @@ class _Analyst:
         self.auxiliary = Auxiliary(model.columns)
         self.facts = Facts.of(model)
         self.collector = Collector(model.lanes, self.auxiliary, self.facts)
+        self.sharp = False  # whether the facts are those on D, or D says no more than the declared bounds
         self.statements: list[StatementFact] = []
         self.pending: list[tuple[int, Sink, np.ndarray, np.ndarray, Rewritten | None]] = []
         self.matrix_cones: list[MatrixCone] = []
@@ -98,8 +100,7 @@ class _Analyst:
         with in_words(self.model.source, objective.marks, objective.span, f"the objective `{name}`"):
             cones = len(self.auxiliary.cones)
             try:
-                self._require_convex_domain(objective.conditions, root)
-                sink, steps = self._prove(objective.body, sense, root, lambda body: self._gather(body, sense, root))
+                sink, steps = self._on_domain(lambda: self._prove(objective, sense, root))
             except NotCollected as reason:
                 self._validate(objective.body, root)
                 blame = self._blame(reason, objective.marks, objective.span, name)
@@ -156,13 +157,9 @@ class _Analyst:
         with in_words(self.model.source, constraint.marks, constraint.span, f"constraint `{name}`"):
             frame = self.model.lanes_of(constraint.over)
             bodies = [r.body for r in constraint.relations]
-            cones, steps = len(self.auxiliary.cones), []  # type: ignore[var-annotated]
-            words = []
+            cones = len(self.auxiliary.cones)
             try:
-                for relation in constraint.relations:
-                    word, found = self._relation(number, constraint, relation, frame)
-                    words.append(word)
-                    steps.extend(found)
+                words, steps = self._on_domain(lambda: self._relations(number, constraint, frame))
             except NotCollected as reason:
                 for body in bodies:
                     self._validate(body, frame)
@@ -182,13 +179,23 @@ class _Analyst:
         smoothness = "smooth" if plain else self._smoothness(bodies, frame)
         # a step between relations proves the constraint, and says nothing of its body's curvature
         of_body = "unknown" if any(isinstance(s, RelationStep) for s in steps) else known
-        curvature, sign, proof = self._told(bodies[0], frame, constraint.marks, of_body, tuple(steps))
+        curvature, sign, proof = self._told(bodies[0], frame, constraint.marks, of_body, steps)
         return StatementFact(name, line, "constraint", curvature, smoothness, True, None, sign, kinds, proof)
+
+    def _relations(
+        self, number: int, constraint: Constraint, frame: Frame
+    ) -> tuple[list[str], tuple[Step, ...]]:
+        words, steps = [], []  # type: ignore[var-annotated]
+        for relation in constraint.relations:
+            require_convex_domain(relation.conditions, frame, self.facts)
+            word, found = self._relation(number, constraint, relation, frame)
+            words.append(word)
+            steps.extend(found)
+        return words, tuple(steps)
 
     def _relation(
         self, number: int, constraint: Constraint, relation: Relation, frame: Frame
     ) -> tuple[str, tuple[Step, ...]]:
-        self._require_convex_domain(relation.conditions, frame)
         if constraint.kind == "matrix":
             return self._matrix(number, constraint, relation, frame)
         lower = self._side(relation.lower, -np.inf, frame, constraint)
@@ -199,6 +206,7 @@ class _Analyst:
         try:
             sense = AFFINE if equal or one_sided is None else one_sided
             sink = self._rows(relation.body, frame, sense, constraint)
+            self._hold(relation.conditions, (relation.body,), frame)
             self._keep(number, sink, lower, upper)
             return (sink.sense if sink.bent else AFFINE if sink.terms else "constant"), ()
         except NotCollected as reason:
@@ -222,6 +230,7 @@ class _Analyst:
             try:
                 high = self._rows(relation.body, frame, CONVEX, constraint)
                 low = self._rows(relation.body, frame, CONCAVE, constraint)
+                self._hold(relation.conditions, (relation.body,), frame)
                 self._keep(number, high, np.full(frame.size, -np.inf), sides[1])
                 self._keep(number, low, sides[0], np.full(frame.size, np.inf))
                 return CONVEX, ()
@@ -239,7 +248,7 @@ class _Analyst:
         self, attempt: Attempt, number: int, constraint: Constraint, relation: Relation, frame: Frame
     ) -> tuple[str, tuple[Step, ...]]:
         words = []
-        self._hold(attempt.keeps, frame)
+        self._hold((*relation.conditions, *attempt.keeps), [body for body, *_ in attempt.relations], frame)
         for body, lower, upper in attempt.relations:
             low = self._side(lower, -np.inf, frame, constraint)
             high = self._side(upper, np.inf, frame, constraint)
@@ -257,46 +266,44 @@ class _Analyst:
         self._finite(sink, body, constraint.name, constraint.span, frame, constraint.marks)
         return sink
 
-    def _prove(
-        self, body: sympy.Expr, sense: str, root: Frame, gather: Callable[[sympy.Expr], Sink]
-    ) -> tuple[Sink, tuple[Step, ...]]:
+    def _prove(self, objective: Objective, sense: str, root: Frame) -> tuple[Sink, tuple[Step, ...]]:
         """The objective as it stands, or in an equivalent form."""
+        require_convex_domain(objective.conditions, root, self.facts)
         mark = self.auxiliary.mark()
         try:
-            return gather(body), ()
+            self._hold(objective.conditions, (objective.body,), root)
+            return self._gather(objective.body, sense, root), ()
         except NotCollected as reason:
             self.auxiliary.rollback(mark)
-            for attempt in objective_attempts(body, root, self.facts):
+            for attempt in objective_attempts(objective.body, root, self.facts):
+                body = attempt.relations[0][0]
                 try:
-                    self._hold(attempt.keeps, root)
-                    return gather(attempt.relations[0][0]), attempt.steps
+                    self._hold((*objective.conditions, *attempt.keeps), (body,), root)
+                    return self._gather(body, sense, root), attempt.steps
                 except NotCollected:
                     self.auxiliary.rollback(mark)
             raise reason from None
 
-    def _require_convex_domain(self, conditions: tuple[DomainCondition, ...], frame: Frame) -> None:
-        """Raise where a partial function of the text, cancelled or not, is defined on a set that is not convex."""
-        for condition in conditions:
-            if not domain_is_convex(condition, frame, self.facts):
-                what = "may be 0" if condition.kind == "nonzero" else "may be negative"
-                raise NotCollected(condition.expression, f"this {what}, and where it is not is no convex set")
+    def _on_domain(self, prove: Callable[[], Result]) -> Result:
+        """Prove a statement on the declared bounds; where that fails, on all that D implies."""
+        mark, before = self.auxiliary.mark(), len(self.pending)
+        try:
+            return prove()
+        except NotCollected:
+            self.auxiliary.rollback(mark)
+            del self.pending[before:]
+            sharper = None if self.sharp else on_domain(self.model, self.facts)
+            self.sharp = True
+            if sharper is None:
+                raise
+            self.facts = self.collector.facts = sharper
+            return prove()
 
-    def _hold(self, conditions: tuple[DomainCondition, ...], frame: Frame) -> None:
-        """Keep conditions that a rewriting would lose, as rows; one that is not concave fails the attempt."""
-        for condition in conditions:
-            inner = frame
-            for over in condition.overs:
-                inner = self.model.lanes.extend(inner, over).child
-            if condition.kind == "nonzero":
-                fact = self.facts.find(condition.expression, inner)
-                if not ((fact.lo > 0) | (fact.hi < 0)).all():
-                    raise NotCollected(condition.expression, "this divisor may be 0")
-                continue
-            root = inner.as_root()
-            sink = self.collector.sink(root, CONCAVE, quadratic=True)
-            self.collector.collect(condition.expression, root, np.ones((1,) * len(root.shape)), sink)
-            quadratics_to_cones(self.collector, sink)
-            self.auxiliary.rows.append(sink)
+    def _hold(
+        self, conditions: Sequence[DomainCondition], solved: Sequence[sympy.Expr], frame: Frame
+    ) -> None:
+        """Keep conditions of D that what is solved would lose, as rows; one that is not concave fails the attempt."""
+        hold(unbrought(conditions, solved, frame, self.facts), frame, self.collector, self.facts)
 
     def _keep(
         self,
@@ -438,10 +445,10 @@ class _Analyst:
             tuple(self.statements),
             (),
             tuple(RowBlock(k, s.matrix(columns), low, high, new) for k, s, low, high, new in self.pending),
-            tuple(_auxiliary_rows(held, columns) for held in self.auxiliary.rows),
+            tuple(auxiliary_rows(held, columns) for held in self.auxiliary.rows),
             lower,
             upper,
-            self._objective_arrays(sink, columns, quadratic),
+            objective_arrays(self.model, sink, columns, quadratic),
             tuple(self.auxiliary.cones),
             tuple(self.matrix_cones),
         )
@@ -461,22 +468,6 @@ class _Analyst:
             for f in self.statements
         ]
 
-    def _objective_arrays(self, sink: Sink | None, columns: int, quadratic: Quadratic | None) -> ObjectiveArrays | None:
-        if sink is None or self.model.objective is None:
-            return None
-        cost, parts = np.zeros(columns), np.zeros(columns)
-        for term in sink.terms:
-            shape = term.frame.shape
-            index = np.broadcast_to(term.columns, shape).reshape(-1)
-            weight = np.broadcast_to(term.coefficients, shape).reshape(-1)
-            cost += np.bincount(index, weights=weight, minlength=columns)
-            parts += np.bincount(index, weights=np.abs(weight), minlength=columns)
-        cost = without_residue(cost, parts)
-        if quadratic is not None:
-            cost = cost + quadratic.cost
-        constant = float(sink.constant.sum()) + (quadratic.constant if quadratic is not None else 0.0)
-        return ObjectiveArrays(self.model.objective.sense, cost, constant, quadratic)
-
     def _nonconvex(self, sink: Sink) -> Diagnostic:
         objective = self.model.objective
         assert objective is not None
@@ -489,12 +480,3 @@ class _Analyst:
             f"a quadratic can be {objective.sense}d here when it is {shape}; other methods are not in this version",
             self.model.source,
         )
-
-
-def _auxiliary_rows(held: Sink | HeldRows, columns: int) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:
-    """lower <= matrix @ x <= upper for rows that hold an auxiliary variable."""
-    matrix = held.matrix(columns)
-    free = np.full(matrix.shape[0], np.inf)
-    if held.sense == CONVEX:
-        return matrix, -free, -held.constant
-    return matrix, -held.constant, free

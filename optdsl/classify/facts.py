@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import sympy
@@ -68,15 +68,27 @@ def _nothing(frame: Frame) -> Fact:
     return Fact(zero, zero, zero, np.full(zero.shape, SMOOTH), "variable")
 
 
+class Known(Protocol):
+    """What is known of D beyond bounds of variables."""
+
+    def interval(self, expression: sympy.Basic, frame: Frame) -> tuple[np.ndarray, np.ndarray] | None:
+        """Bounds of an affine expression over the lanes of a frame; None where nothing more is known."""
+
+
 @dataclass(eq=False)
 class Facts:
-    """Finds facts. `lower` and `upper` (n,) bound the model's columns on the domain D."""
+    """Finds facts. `lower` and `upper` (n,) bound the model's columns on the domain D.
+
+    `known` bounds affine expressions further; `plain` are then the facts on the declared bounds alone.
+    """
 
     lanes: Lanes
     lower: np.ndarray
     upper: np.ndarray
+    known: Known | None = None
+    plain: Facts | None = None
     _memo: dict[tuple[int, sympy.Basic], tuple[Frame, Fact]] = field(default_factory=dict)
-
+    _sharp: dict[tuple[int, sympy.Basic], tuple[Frame, Fact]] = field(default_factory=dict)
     _extensions: dict[tuple[int, sympy.Basic], Extension] = field(default_factory=dict)
 
     @staticmethod
@@ -96,6 +108,28 @@ class Facts:
 
     def find(self, expression: sympy.Basic, frame: Frame) -> Fact:
         """The facts of an expression over a frame."""
+        fact = self._of_parts(expression, frame)
+        if self.known is None or type(expression) not in (sympy.Add, nodes.Reduce) or not frame.size:
+            return fact
+        key = (id(frame), expression)
+        if key not in self._sharp:
+            self._sharp[key] = (frame, self._sharpened(expression, frame, fact))
+        return self._sharp[key][1]
+
+    def _sharpened(self, expression: sympy.Basic, frame: Frame, fact: Fact) -> Fact:
+        """The facts of an affine expression, with what D says of it as a whole."""
+        if not bool(fact.affine.all()) or not has_variables(expression):
+            return fact
+        assert self.known is not None
+        found = self.known.interval(expression, frame)
+        if found is None:
+            return fact
+        lo, hi = np.maximum(fact.lo, found[0]), np.minimum(fact.hi, found[1])
+        crossed = lo > hi  # by rounding only: D is not empty
+        return _short(replace(fact, lo=np.where(crossed, fact.lo, lo), hi=np.where(crossed, fact.hi, hi)))
+
+    def _of_parts(self, expression: sympy.Basic, frame: Frame) -> Fact:
+        """The facts that the parts of an expression tell."""
         key = (id(frame), expression)
         if key not in self._memo:
             self._memo[key] = (frame, _short(self._find(expression, frame)))
@@ -120,7 +154,7 @@ class Facts:
         return Fact(self.lower[columns], self.upper[columns], np.zeros(shape), np.full(shape, SMOOTH), "variable")
 
     def _add(self, node: sympy.Add, frame: Frame) -> Fact:
-        parts = [self.find(p, frame) for p in node.args]
+        parts = [self._of_parts(p, frame) for p in node.args]
         lo, hi = parts[0].lo, parts[0].hi
         for part in parts[1:]:
             with np.errstate(invalid="ignore", over="ignore"):

@@ -11,13 +11,20 @@ OPTIMA = [
     ("var x >= 1, <= 5\nmaximize o: acos(x)", 0.0),
     ("var x >= -3, <= -0.5\nminimize o: acos(-1.3 * x - 1.3)", 0.0),
     ("var y\nvar z >= -1, <= 2\nmaximize o: asin(2*y - 0.5*z - 0.5)", 1.5707963267948966),
+    # the domain of what is multiplied by 0, cancelled or rewritten holds all the same
+    ("var x[1..2] >= -5, <= 5\nminimize o: sum(x) + 0 * geo_mean(x)", 0.0),
+    ("var x[1..2] >= -5, <= 5\nminimize o: sum(x) + 0 * harmonic_mean(x)", 0.0),
+    ("var x >= -5, <= 5\nminimize o: x + 0 * acos(x)", -1.0),
+    ("var x\nminimize o: x + sqrt(x) - sqrt(x)", 0.0),
+    ("var x\nmaximize o: x + sqrt(3 - 2*x) - sqrt(3 - 2*x)", 1.5),
+    ("var x\nminimize o: x\nsubject to\n  c: asin(x) >= -10", -1.0),
+    ("var x\nminimize o: exp(log(x)) + (x + 2)^2\nsubject to\n  c: x >= 0.5", 6.75),
+    ("var x[1..3]\nminimize o: sum(x[i] + 0 * sqrt(x[i] - i) for i in 1..3)", 6.0),
+    ("var x\nvar y\nminimize o: x + y\nsubject to\n  c: x + 0 * sqrt(1 - x^2 - y^2) <= 5", -1.4142135623730951),
 ]
 
 NEVER_OPTIMAL = [
     # outside the domain of what is multiplied by 0
-    "var x[1..2] >= -5, <= 5\nminimize o: sum(x) + 0 * geo_mean(x)",
-    "var x[1..2] >= -5, <= 5\nminimize o: sum(x) + 0 * harmonic_mean(x)",
-    "var x >= -5, <= 5\nminimize o: x + 0 * acos(x)",
     "var x >= -5, <= 5\nminimize o: x + 0 * log1p(x)",
     # the objective overflows at the point
     "var x >= 0.1, <= 1e6\nmaximize o: log(exp(0.3 * x))",

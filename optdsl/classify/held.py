@@ -1,0 +1,92 @@
+"""Conditions of D that a solve must keep itself: natural domains that what is solved does not bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import sympy
+
+from optdsl.classify.collect import Collector
+from optdsl.classify.facts import Facts
+from optdsl.classify.quadratic_rows import quadratics_to_cones
+from optdsl.classify.rewrites.conditions import STRONGER, Key, brought
+from optdsl.classify.sink import CONCAVE, NotCollected
+from optdsl.classify.words import domain_is_convex
+from optdsl.model.model import DomainCondition
+from optdsl.terms.frame import Frame
+from optdsl.terms.nodes import Over, has_variables
+
+
+def require_convex_domain(conditions: Sequence[DomainCondition], frame: Frame, facts: Facts) -> None:
+    """Raise where a partial function of the text, cancelled or not, is defined on a set that is not convex."""
+    for condition in conditions:
+        if not domain_is_convex(condition, frame, facts):
+            what = "may be 0" if condition.kind == "nonzero" else "may be negative"
+            raise NotCollected(condition.expression, f"this {what}, and where it is not is no convex set")
+
+
+def unbrought(
+    conditions: Iterable[DomainCondition], solved: Sequence[sympy.Basic], frame: Frame, facts: Facts
+) -> tuple[DomainCondition, ...]:
+    """The conditions that neither the functions in `solved` bring nor the declared bounds imply.
+
+    A function may have been cancelled (`sqrt(x) - sqrt(x)`) or rewritten (`exp(log(x))`); what is solved in its place
+    must not leave its domain.
+    """
+    wanted = [c for c in conditions if has_variables(c.expression)]
+    if not wanted:
+        return ()
+    kept = {_flat(key) for body in solved for key in brought(body)}
+    left = []
+    for condition in wanted:
+        keys = [_flat((kind, condition.expression, condition.overs)) for kind in STRONGER[condition.kind]]
+        if not kept.isdisjoint(keys) or _implied(condition, frame, facts.plain or facts):
+            continue
+        left.append(condition)
+    return tuple(left)
+
+
+def _flat(key: Key) -> tuple[str, sympy.Expr, tuple[sympy.Basic, ...], frozenset[sympy.Basic]]:
+    """The same however the iterations around it are nested."""
+    kind, expression, overs = key
+    iterators = tuple(each for over in overs for each in over.iterators)
+    return kind, expression, iterators, frozenset(c for over in overs for c in over.conditions)
+
+
+def _implied(condition: DomainCondition, frame: Frame, facts: Facts) -> bool:
+    fact = facts.find(condition.expression, _inside(frame, condition.overs, facts))
+    if condition.kind == "nonzero":
+        return bool(((fact.lo > 0) | (fact.hi < 0)).all())
+    return bool((fact.lo >= 0).all())
+
+
+def _inside(frame: Frame, overs: Iterable[Over], facts: Facts) -> Frame:
+    for over in overs:
+        frame = facts.extended(frame, over).child
+    return frame
+
+
+def hold(conditions: Iterable[DomainCondition], frame: Frame, collector: Collector, facts: Facts) -> None:
+    """Keep conditions as rows `expression >= 0`; NotCollected where one is not known to be concave.
+
+    An open condition (`> 0`) is kept as a closed one: whether the point is inside is checked at the end. A divisor
+    must have a sign.
+    """
+    for condition in conditions:
+        inner = _inside(frame, condition.overs, facts)
+        if not inner.size:
+            continue
+        if condition.kind == "nonzero":
+            fact = facts.find(condition.expression, inner)
+            if not ((fact.lo >= 0) | (fact.hi <= 0)).all():
+                raise NotCollected(condition.expression, "this divisor may be 0")
+            continue
+        root = inner.as_root()
+        sink = collector.sink(root, CONCAVE, quadratic=True)
+        collector.collect(condition.expression, root, np.ones((1,) * len(root.shape)), sink)
+        quadratics_to_cones(collector, sink)
+        collector.auxiliary.rows.append(sink)
+
+
+__all__ = ["hold", "require_convex_domain", "unbrought"]

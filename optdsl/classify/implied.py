@@ -1,0 +1,172 @@
+"""Bounds of affine expressions that one row of D and the bounds of the variables imply together.
+
+Over a box, `min e` subject to one row is a linear program whose multiplier k is a quotient e_j / a_j of coefficients
+(its dual is concave and piecewise linear with breaks there): for every k of the right sign, e is at least k times the
+row's side plus the least of `e - k row` over the box. All these k are tried where they are few, else one of them; each
+is a bound whatever k is. Coefficients that cancel to within `RESIDUE` of their sizes count as cancelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from optdsl.classify.bounds import EPSILON, WIDEST, Rows, on_grid, product
+from optdsl.classify.sink import without_residue
+
+MOST_PAIRS = 200_000
+MOST_TERMS = 4_000_000
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Implied:
+    """Lower bounds `value` (L,), with the rows and the ends of columns (2 j lower, 2 j + 1 upper) that gave them."""
+
+    value: np.ndarray
+    rows: np.ndarray
+    ends: np.ndarray
+
+
+def least(expressions: sp.csr_array, rows: Rows, lower: np.ndarray, upper: np.ndarray) -> Implied:
+    """Lower bounds of affine expressions without constants, matrix (L, n)."""
+    lanes = expressions.shape[0]
+    lane = np.repeat(np.arange(lanes), np.diff(expressions.indptr))
+    value, sums = _box_sum(lane, expressions.indices, expressions.data, np.zeros(lanes), lower, upper)
+    pairs = _pairs(expressions, lane, sums, rows)
+    chosen = np.full(lanes, -1)
+    ends = [_ends(expressions.indices, expressions.data)]
+    owners = [lane]
+    if pairs is not None:
+        number, row, factor = pairs
+        pair, column, coefficient, size, exact = _remainders(expressions, rows, number, row, factor)
+        side = np.where(factor > 0, rows.low[row], rows.high[row])
+        start, fits = product(factor, side)
+        size = np.where(exact, 0.0, size)
+        found, _ = _box_sum(
+            pair, column, coefficient, start, lower, upper, size, fits & on_grid(start),
+            np.abs(factor) * rows.error[row],
+        )
+        best = value.copy()
+        np.maximum.at(best, number, found)
+        winners = np.flatnonzero((found == best[number]) & (best > value)[number])
+        chosen[number[winners]] = winners
+        value = best
+        ends.append(_ends(column, coefficient))
+        owners.append(pair)
+    return _told(value, chosen, ends, owners, pairs)
+
+
+def _told(
+    value: np.ndarray, chosen: np.ndarray, ends: list[np.ndarray], owners: list[np.ndarray], pairs: _Pairs | None
+) -> Implied:
+    boxed = (chosen < 0) & np.isfinite(value)
+    used = [ends[0][boxed[owners[0]]]]
+    winners = chosen[chosen >= 0]
+    rows = np.zeros(0, dtype=np.int64)
+    if pairs is not None and len(winners):
+        won = np.zeros(len(pairs[0]), dtype=bool)
+        won[winners] = True
+        used.append(ends[1][won[owners[1]]])
+        rows = np.unique(pairs[1][winners])
+    return Implied(value, rows, np.unique(np.concatenate(used)))
+
+
+_Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _ends(column: np.ndarray, coefficient: np.ndarray) -> np.ndarray:
+    """The end of each column that is least for its term."""
+    return 2 * column.astype(np.int64) + (coefficient < 0)
+
+
+def _box_sum(
+    group: np.ndarray,
+    column: np.ndarray,
+    coefficient: np.ndarray,
+    start: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    blurred: np.ndarray | None = None,
+    fits: np.ndarray | None = None,
+    error: np.ndarray | float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """start + the least of each group's terms over the box, moved down by the rounding error; and endless terms.
+
+    blurred: sizes of coefficients that are right to a few ε of them only (0: exact). fits: where the start is exact.
+    """
+    count = len(start)
+    bound = np.where(coefficient > 0, lower[column], upper[column])
+    term, exact = product(coefficient, bound)
+    term = np.where(coefficient == 0, 0.0, term)
+    endless = ~np.isfinite(term)
+    term = np.where(endless, 0.0, term)
+    exact = (exact | (coefficient == 0)) & on_grid(term)
+    sizes = np.abs(term)
+    if blurred is not None:
+        exact &= blurred == 0
+        sizes = sizes + np.where((coefficient == 0) | endless, 0.0, blurred * np.abs(np.where(endless, 0.0, bound)))
+    total = start + np.bincount(group, term, count)
+    size = np.abs(start) + np.bincount(group, sizes, count)
+    right = (np.bincount(group, ~(exact | endless), count) == 0) & (size < WIDEST)
+    right = right & (on_grid(start) if fits is None else fits)
+    terms = np.bincount(group, minlength=count)
+    total = total - np.where(right, 0.0, (terms + 8) * EPSILON * size) - error
+    return np.where(np.bincount(group, endless, count) > 0, -np.inf, total), endless
+
+
+def _pairs(expressions: sp.csr_array, lane: np.ndarray, endless: np.ndarray, rows: Rows) -> _Pairs | None:
+    """(lane, row, multiplier) to try: rows that share a column with the lane, by one that has no bound if any has."""
+    several = np.flatnonzero(np.diff(rows.matrix.indptr) > 1)
+    if not len(several):
+        return None
+    by_column = sp.csc_array(rows.matrix[several])
+    degree = np.diff(by_column.indptr)
+    column = expressions.indices
+    open_lane = np.bincount(lane, endless, expressions.shape[0]) > 0
+    wide = np.bincount(lane, minlength=expressions.shape[0]) > 1
+    able = (endless | ~open_lane[lane]) & (degree[column] > 0) & wide[lane]
+    entries = np.flatnonzero(able)
+    # of the columns without a bound one is enough: a row must cancel them all
+    first = _fewest(entries, lane, degree[column])
+    narrow = entries if degree[column[entries]].sum() <= MOST_PAIRS else first
+    entries = np.union1d(narrow[~open_lane[lane[narrow]]], first[open_lane[lane[first]]])
+    counts = degree[column[entries]]
+    if not 0 < counts.sum() <= MOST_PAIRS:
+        return None
+    origin = np.repeat(entries, counts)
+    within = np.arange(len(origin)) - np.repeat(np.cumsum(counts) - counts, counts)
+    place = by_column.indptr[column[origin]] + within
+    row = several[by_column.indices[place]]
+    factor = expressions.data[origin] / by_column.data[place]
+    side = np.where(factor > 0, rows.low[row], rows.high[row])
+    keep = np.isfinite(side) & np.isfinite(factor) & (factor != 0)
+    number, row, factor = lane[origin[keep]], row[keep], factor[keep]
+    work = np.diff(expressions.indptr)[number].sum() + np.diff(rows.matrix.indptr)[row].sum()
+    return (number, row, factor) if len(number) and work <= MOST_TERMS else None
+
+
+def _fewest(entries: np.ndarray, lane: np.ndarray, degree: np.ndarray) -> np.ndarray:
+    """Of these entries one a lane, that of the lowest degree."""
+    order = entries[np.lexsort((degree[entries], lane[entries]))]
+    return order[np.unique(lane[order], return_index=True)[1]] if len(order) else order
+
+
+def _remainders(
+    expressions: sp.csr_array, rows: Rows, number: np.ndarray, row: np.ndarray, factor: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`expression - factor * row` of every pair: pair, column, coefficient, size of its parts, whether it is exact."""
+    left, right = expressions[number], rows.matrix[row]
+    pair = np.concatenate([np.repeat(np.arange(len(row)), np.diff(m.indptr)) for m in (left, right)])
+    column = np.concatenate([left.indices, right.indices]).astype(np.int64)
+    taken, fits = product(np.repeat(-factor, np.diff(right.indptr)), right.data)
+    part = np.concatenate([left.data, taken])
+    fits = np.concatenate([on_grid(left.data), fits & on_grid(taken)]) & (np.abs(part) < WIDEST)
+    keys, place = np.unique(pair * expressions.shape[1] + column, return_inverse=True)
+    size = np.bincount(place, np.abs(part), len(keys))
+    parts = np.bincount(place, minlength=len(keys))
+    coefficient = without_residue(np.bincount(place, part, len(keys)), size)
+    alone = np.bincount(place, np.arange(len(part)) < left.nnz, len(keys)) == parts  # the expression's own, untouched
+    exact = alone | (np.bincount(place, ~fits, len(keys)) == 0)
+    return keys // expressions.shape[1], keys % expressions.shape[1], coefficient, size, exact
