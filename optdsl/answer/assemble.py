@@ -26,7 +26,7 @@ from optdsl.answer.verdict import Size, StatementVerdict, Verdict
 from optdsl.classify import Analysis
 from optdsl.classify.analysis import StatementFact
 from optdsl.classify.proof import Step
-from optdsl.convex.lower import Lowered, NamedPart, Restored
+from optdsl.convex.lower import Lowered, NamedPart
 from optdsl.convex.program import RawAnswer
 from optdsl.data.members import SetValue, label_text
 from optdsl.errors import Diagnostic, render
@@ -136,7 +136,7 @@ def solution_of(
         checks=judged.checks,
         trace=_trace(raw, lowered.sign),
         conflict=_conflict(lowered, stop) if infeasible else None,
-        ray=_ray(model, restored) if unbounded else None,
+        ray=ray_answer(model, restored.ray, raw.message or None) if unbounded else None,
         notes=tuple(filter(None, (*model.warnings, *judged.notes, raw.message))),
         duals_with_integers_fixed=raw.duals_with_integers_fixed,
         expressions={} if point is None else let_values(model, point),
@@ -168,11 +168,12 @@ def _trace(raw: RawAnswer, sign: float) -> TraceTable:
     return TraceTable(raw.trace.columns, rows)
 
 
-def _ray(model: Model, restored: Restored) -> Ray:
-    if restored.ray is None:
-        return Ray(None, "the solver proved that the objective is unbounded, but gave no direction")
+def ray_answer(model: Model, direction: np.ndarray | None, why: str | None = None) -> Ray:
+    """A direction of all columns (n,) by variable; `why` there is none where it is None."""
+    if direction is None:
+        return Ray(None, why or "the solver proved that the objective is unbounded, but gave no direction")
     # Only what moves: variables that stand still say nothing.
-    moving = {name: array for name, array in variable_arrays(model, restored.ray).items() if np.asarray(array).any()}
+    moving = {name: array for name, array in variable_arrays(model, direction).items() if np.asarray(array).any()}
     return Ray(moving)
 
 
@@ -184,12 +185,16 @@ def _conflict(lowered: Lowered, stop: Callable[[], bool] | None) -> ConflictAnsw
     from optdsl.convex.conflict import find_conflict
 
     conflict = find_conflict(lowered.program, stop=stop)
-    members = [_member(lowered, part) for part in lowered.name_conflict(conflict)]
-    return ConflictAnswer(tuple(dict.fromkeys(members)), conflict.irreducible and bool(members))
+    return conflict_answer(lowered.analysis.model, lowered.name_conflict(conflict), conflict.irreducible)
 
 
-def _member(lowered: Lowered, part: NamedPart) -> ConflictMember:
-    model = lowered.analysis.model
+def conflict_answer(model: Model, parts: tuple[NamedPart, ...], irreducible: bool) -> ConflictAnswer:
+    """A conflict by the user's names."""
+    members = tuple(dict.fromkeys(_member(model, part) for part in parts))
+    return ConflictAnswer(members, irreducible and bool(members))
+
+
+def _member(model: Model, part: NamedPart) -> ConflictMember:
     if part.constraint is not None:
         constraint = model.constraints[part.constraint]
         return ConflictMember(
@@ -205,7 +210,7 @@ def _member(lowered: Lowered, part: NamedPart) -> ConflictMember:
     name = _indexed(variable.name, index)
     text = None
     if part.side is not None:
-        bound = (lowered.program.lower if part.side == "lower" else lowered.program.upper)[part.position]
+        bound = (variable.lower if part.side == "lower" else variable.upper)[part.position - variable.offset]
         text = f"{name} {'>=' if part.side == 'lower' else '<='} {number_text(float(bound))}"
     return ConflictMember(part.kind, variable.name, index, part.side, text)
 

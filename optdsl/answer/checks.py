@@ -81,13 +81,15 @@ class TransformedAnswer:
     """An answer found through another program: the solver's words, and the point and multipliers in the model's terms.
 
     residual: scaled norm of the Lagrangian's gradient, where the transformation knows it. scales: for each constraint,
-    max(1, |right-hand side|, largest |derivative x value|) by instance; None: by its sides alone.
+    max(1, |right-hand side|, largest |derivative x value|) by instance; None: by its sides alone. attained: False where
+    the bound is a limit that no point reaches, so that none is optimal.
     """
 
     raw: RawAnswer
     restored: Restored
     residual: float | None
     scales: tuple[np.ndarray, ...] | None
+    attained: bool = True
 
 
 def judge_transformed(
@@ -293,7 +295,7 @@ class _Judge:
         reduced = self.restored.reduced_cost
         with np.errstate(invalid="ignore"):
             distance = np.minimum(np.abs(self.x - lower), np.abs(upper - self.x))
-        reduced = np.where(np.isfinite(distance) & ~integer, reduced, 0.0)
+        reduced = np.where(np.isfinite(distance) & np.isfinite(reduced) & ~integer, reduced, 0.0)
         scalar = [c.kind != "matrix" for c in self.model.constraints]
         pairs = [p for p, keep in zip(zip(self.restored.duals, slacks, strict=True), scalar, strict=True) if keep]
         pairs.append((reduced, distance))
@@ -347,6 +349,9 @@ class _TransformedJudge(_Judge):
 
     def _arrays_agree(self, objective: float | None) -> bool:
         return True
+
+    def _proved(self, dual_residual: float | None, complementarity: float | None, gap: float | None) -> bool:
+        return self.answer.attained and super()._proved(dual_residual, complementarity, gap)
 
     def _bound(self) -> float | None:
         return None if self.model.objective is None else self.restored.bound

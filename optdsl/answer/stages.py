@@ -157,7 +157,7 @@ def _solve_special(
 
     controls.enter("solving")
     with clock.lap("solve"):
-        return solve_special(special, analysis, solve, asked.method or "cvxpy", asked.options)
+        return solve_special(special, analysis, solve, asked.method or "cvxpy", asked.options, controls.stop)
 
 
 def _solvable(analysis: Analysis) -> Analysis:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from optdsl.answer.assemble import constraint_answers, variable_answers
+from optdsl.answer.assemble import conflict_answer, constraint_answers, ray_answer, variable_answers
 from optdsl.answer.checks import Judgement, TransformedAnswer, judge_transformed
-from optdsl.answer.solution import ProblemClass, Route, Solution, TraceTable
+from optdsl.answer.solution import ConflictAnswer, ProblemClass, Route, Solution, TraceTable
 from optdsl.answer.status import Status
 from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis
@@ -16,7 +16,7 @@ from optdsl.classify.geometric import Geometric, recognize_geometric
 from optdsl.classify.quasi import QuasiProgram, recognize_quasiconvex
 from optdsl.classify.words import domain_is_convex
 from optdsl.convex.bisection import solve_quasi
-from optdsl.convex.geometric import solve_geometric
+from optdsl.convex.geometric_answer import GeometricAnswer, solve_geometric
 from optdsl.convex.lower import Restored
 from optdsl.convex.program import Program, RawAnswer, RawStatus
 from optdsl.model.model import Model
@@ -68,46 +68,80 @@ def specialized(analysis: Analysis, special: Special | None) -> Analysis:
 
 
 def solve_special(
-    special: Special, analysis: Analysis, solve: Solve, method: str, options: Mapping[str, object] | None
+    special: Special,
+    analysis: Analysis,
+    solve: Solve,
+    method: str,
+    options: Mapping[str, object] | None,
+    stop: Callable[[], bool] | None = None,
 ) -> Solution:
-    """The checked answer of a special form; `solve` is how a convex program is solved."""
-    model = analysis.model
-    if isinstance(special.problem, Geometric):
-        found = solve_geometric(special.problem, solve)
-        raw = _believed(model, found.raw, found.restored, positive=True)
-        answer = TransformedAnswer(raw, found.restored, found.residual, found.scales or None)
-    else:
-        levels = solve_quasi(special.problem, solve)
-        raw = _believed(model, levels.raw, levels.restored, positive=False)
-        found_note, answer = levels.note, TransformedAnswer(raw, levels.restored, None, None)
-        return _solution(model, analysis, special, answer, found_note, method, options)
-    return _solution(model, analysis, special, answer, found.note, method, options)
+    """The checked answer of a special form; `solve` is how a convex program is solved.
 
-
-def _believed(model: Model, raw: RawAnswer, restored: Restored, *, positive: bool) -> RawAnswer:
-    """The solver's words less those that the transformation does not carry over to the model.
-
-    An objective that approaches a limit is not unbounded; and where variables were taken as positive that may be 0
-    (`positive`), a point with zeros may satisfy what no positive one does.
+    `stop` is asked while the conflict of an infeasible model is narrowed down.
     """
+    model = analysis.model
+    if isinstance(special.problem, QuasiProgram):
+        levels = solve_quasi(special.problem, solve)
+        raw = _believed(levels.raw, levels.restored)
+        found = _Found(TransformedAnswer(raw, levels.restored, None, None), levels.note)
+        judged = judge_transformed(model, analysis, found.answer, options)
+    else:
+        found, judged = _geometric(special.problem, analysis, solve, options, stop)
+    return _solution(model, analysis, special, found, judged, method)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """An answer in the model's terms, what a reader should know about it, and why there is none."""
+
+    answer: TransformedAnswer
+    note: str
+    conflict: ConflictAnswer | None = None
+
+
+def _geometric(
+    problem: Geometric,
+    analysis: Analysis,
+    solve: Solve,
+    options: Mapping[str, object] | None,
+    stop: Callable[[], bool] | None,
+) -> tuple[_Found, Judgement]:
+    """The answer to a geometric program, with variables at 0 where that passes the checks, else without."""
+    model = analysis.model
+    found = solve_geometric(problem, solve)
+    judged = judge_transformed(model, analysis, _of_geometric(found), options)
+    zero = found.lowered.geometric.zero
+    if zero is not None and found.restored.x is not None and not judged.checks.ok and found.attained:
+        # a function of the text has no value at 0; the bound holds for positive points all the same
+        positive = solve_geometric(problem, solve, zeros=False)
+        bound = found.restored.bound if positive.restored.bound is None else positive.restored.bound
+        found = replace(positive, restored=replace(positive.restored, bound=bound))
+        judged = judge_transformed(model, analysis, _of_geometric(found), options)
+    conflict = None
+    if judged.status is Status.INFEASIBLE:
+        # Imported here: only infeasible models need it.
+        from optdsl.convex.geometric_conflict import geometric_conflict
+
+        conflict = conflict_answer(model, *geometric_conflict(problem, found.lowered, stop))
+    return _Found(_of_geometric(found), found.note, conflict), judged
+
+
+def _of_geometric(found: GeometricAnswer) -> TransformedAnswer:
+    return TransformedAnswer(found.raw, found.restored, found.residual, found.scales or None, found.attained)
+
+
+def _believed(raw: RawAnswer, restored: Restored) -> RawAnswer:
+    """The solver's words: an objective that approaches a limit is not unbounded."""
     limit = raw.status is RawStatus.UNBOUNDED and restored.bound is not None
-    zeros = positive and any((v.lower <= 0).any() for v in model.variables.values())
-    if limit or (zeros and raw.status is RawStatus.INFEASIBLE):
-        return replace(raw, status=RawStatus.NUMERICAL_ERROR)
-    return raw
+    return replace(raw, status=RawStatus.NUMERICAL_ERROR) if limit else raw
 
 
 def _solution(
-    model: Model,
-    analysis: Analysis,
-    special: Special,
-    answer: TransformedAnswer,
-    note: str,
-    method: str,
-    options: Mapping[str, object] | None,
+    model: Model, analysis: Analysis, special: Special, found: _Found, judged: Judgement, method: str
 ) -> Solution:
-    judged = judge_transformed(model, analysis, answer, options)
+    answer = found.answer
     raw, restored = answer.raw, answer.restored
+    unbounded = judged.status is Status.UNBOUNDED
     point = None if judged.status in (Status.INFEASIBLE, Status.UNBOUNDED) else restored.x
     variables = {} if point is None else variable_answers(model, point, restored.reduced_cost)
     constraints = {} if point is None else constraint_answers(model, judged.slacks, restored.duals)
@@ -127,7 +161,9 @@ def _solution(
         show=shown_values(model, point, variables, constraints),
         checks=judged.checks,
         trace=TraceTable(raw.trace.columns, raw.trace.rows),
-        notes=_notes(model, judged, note, raw),
+        conflict=found.conflict,
+        ray=ray_answer(model, restored.ray, found.note or None) if unbounded else None,
+        notes=_notes(model, judged, "" if unbounded else found.note, raw),
         expressions={} if point is None else let_values(model, point),
     )
 

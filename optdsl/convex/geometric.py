@@ -8,8 +8,6 @@ the rate s F r / G of the objective per unit of the user's right-hand side.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,8 +19,6 @@ from optdsl.classify.geometric.log_rows import LogRows
 from optdsl.convex.log_sums import ConvexRows, LogPoint, LogProblem, error_at, sharpened
 from optdsl.convex.lower import Restored
 from optdsl.convex.program import AffineRows, Cone, ConeKind, Program, RawAnswer, RawStatus
-
-Solve = Callable[[Program], RawAnswer]
 
 SHARP = 1e-9
 """How small the conditions of an optimum must be for a solver's doubtful answer to count."""
@@ -246,7 +242,7 @@ class _Assembly:
             else:
                 self.groups.append((family.terms, family.row, len(family.lanes), family))
         self.singles += [(rows, None) for rows in geometric.program.linear]
-        self.groups += [(*group, None) for group in geometric.program.softmax]
+        self.groups += [(sums.terms, sums.row, sums.count, None) for sums in geometric.program.softmax]
         objective = geometric.objective
         if objective is not None and objective.terms.size > 1:
             self.top = self.columns
@@ -307,6 +303,9 @@ class _Assembly:
             low, high = np.log(np.maximum(low, 0.0)), np.log(np.maximum(high, 0.0))
             begin = np.log(begin)
         free = np.full(self.columns - len(used) + total, np.inf)
+        if self.geometric.zero is not None:
+            held = self.geometric.zero[len(used) :]
+            free[: len(held)] = np.where(held, 0.0, np.inf)
         lower = np.concatenate([np.where(used, low, 0.0), -free])
         upper = np.concatenate([np.where(used, high, 0.0), free])
         begin = np.where(used & np.isfinite(begin), begin, np.nan)
@@ -317,73 +316,3 @@ class _Assembly:
 def _padded(matrix: sp.csr_array, columns: int) -> sp.csr_array:
     """The matrix with columns of zeros at its end."""
     return sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], columns))
-
-
-# ---------------------------------------------------------------------------------------------------------- solving
-
-
-@dataclass(frozen=True, eq=False)
-class GeometricAnswer:
-    """The answer to a geometric program: the solver's, the model's, and what optdsl itself finds out about it.
-
-    raw: in the convex program's arrays. restored: in the model's. residual: scaled norm of the Lagrangian's gradient
-    on the log scale. scales: for each constraint, max(1, |right-hand side|, largest |derivative x value|) by instance.
-    note: what a reader should know, "" for nothing.
-    """
-
-    raw: RawAnswer
-    restored: Restored
-    lowered: GeometricLowered
-    residual: float | None = None
-    scales: tuple[np.ndarray, ...] = ()
-    note: str = ""
-
-
-def solve_geometric(geometric: Geometric, solve: Solve) -> GeometricAnswer:
-    """Solves a geometric program to global optimality; `solve` is how a convex program is solved."""
-    began = time.perf_counter()
-    lowered = lower_geometric(geometric)
-    raw = solve(lowered.program)
-    raw = replace(lowered.sharpened(raw), seconds=time.perf_counter() - began)
-    if raw.status is RawStatus.UNBOUNDED:
-        return _endless(lowered, raw)
-    restored = lowered.restore(raw)
-    note = _POSITIVE if raw.status is RawStatus.INFEASIBLE else ""
-    return GeometricAnswer(raw, restored, lowered, lowered.residual(raw), _scales(lowered, raw), note)
-
-
-_POSITIVE = "no positive point satisfies all constraints: the variables of a geometric program are positive"
-
-
-def _scales(lowered: GeometricLowered, raw: RawAnswer) -> tuple[np.ndarray, ...]:
-    """The size of each constraint instance at the point: its largest term or side."""
-    model = lowered.geometric.model
-    scales = [np.ones(model.lanes_of(c.over).size) for c in model.constraints]
-    if raw.x is None:
-        return tuple(scales)
-    z = raw.x[: lowered.columns]
-    for family in lowered.geometric.families:
-        greater = np.exp(family.greater.values(z))
-        exponent = np.zeros(family.terms.size)
-        np.maximum.at(exponent, family.terms.row, np.abs(family.terms.exponent))
-        size = np.exp(family.terms.values(z)) * np.maximum(1.0, exponent)
-        largest = np.ones(len(family.lanes))
-        np.maximum.at(largest, family.row, size)
-        target = scales[family.constraint]
-        target[family.lanes] = np.maximum(target[family.lanes], greater * largest)
-    return tuple(scales)
-
-
-def _endless(lowered: GeometricLowered, raw: RawAnswer) -> GeometricAnswer:
-    """A logarithm without end: the objective grows forever, or falls toward its offset and reaches it at most at 0."""
-    objective = lowered.geometric.objective
-    assert objective is not None
-    if objective.tail < 0 and objective.sign > 0:
-        note = "the objective grows without end"
-        return GeometricAnswer(raw, Restored(None, None, None, None, None), lowered, note=note)
-    if objective.tail < 0:
-        note = "the objective falls without end"
-        return GeometricAnswer(raw, Restored(None, None, None, None, None), lowered, note=note)
-    restored = Restored(None, None, None, objective.offset, None)
-    note = f"the objective comes as near to {objective.offset:g} as wanted without reaching it at positive variables"
-    return GeometricAnswer(raw, restored, lowered, note=note)

@@ -10,7 +10,7 @@ import cvxpy
 import numpy as np
 
 from optdsl.classify.geometric import Geometric, NotGeometric, recognize_geometric
-from optdsl.convex.geometric import GeometricAnswer, solve_geometric
+from optdsl.convex.geometric_answer import GeometricAnswer, solve_geometric
 from optdsl.convex.highs import solve_highs
 from optdsl.convex.program import Cone, ConeKind, Program, RawAnswer, RawStatus
 from optdsl.language import parse

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from optdsl.convex.choose import choose
-from optdsl.convex.geometric import GeometricAnswer, solve_geometric
+from optdsl.convex.geometric_answer import GeometricAnswer, solve_geometric
 from optdsl.convex.program import RawStatus
 from tests.convex.geometric_models import geometric, model_of, objective_of, optimum, solve_cones, solved
 
@@ -255,7 +255,6 @@ def test_infeasible() -> None:
         """
     )
     assert answer.raw.status is RawStatus.INFEASIBLE
-    assert "positive" in answer.note
 
 
 def test_a_side_that_nothing_positive_reaches() -> None:
@@ -276,13 +275,17 @@ def test_a_side_that_nothing_positive_reaches() -> None:
 def test_unbounded() -> None:
     answer = solved("var x >= 0\nvar y >= 0\nmaximize x * y\nsubject to\n  a: x <= y^2")
     assert answer.raw.status is RawStatus.UNBOUNDED
-    assert answer.note == "the objective grows without end"
+    assert answer.note.startswith("the objective grows without end")
 
 
 def test_an_infimum_that_is_not_reached() -> None:
-    answer = solved("var x >= 0\nvar y >= 0\nminimize x * y + 4\nsubject to\n  a: x <= y^2")
-    assert answer.raw.status is RawStatus.UNBOUNDED
+    answer = solve_geometric(
+        geometric("var x >= 0\nvar y >= 0\nminimize x / y + 4\nsubject to\n  a: 1 <= x * y"),
+        lambda program: choose(program).solve(program),
+    )
+    assert not answer.attained and answer.restored.x is not None
     assert answer.restored.bound == 4 and "without reaching" in answer.note
+    assert 4 <= objective_of(answer) <= 4 + 1e-6
 
 
 def test_no_objective() -> None:

@@ -104,17 +104,31 @@ class LogRows:
         return self.constant + np.bincount(self.row, self.exponent * y[self.column], self.size)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class SumRows:
+    """Σ exp(terms) <= 1 in each row: K terms, already divided by the row's greater side, term k in row row[k]."""
+
+    terms: LogRows
+    row: np.ndarray
+    greater: LogRows
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return self.greater.size
+
+
 @dataclass(eq=False)
 class LogProgram:
     """What grows while expressions are read: auxiliary columns and the convex rows that hold them.
 
-    softmax: (terms, group, count), Σ exp(terms) <= 1 in each group. linear: rows <= 0. exponential: pairs (argument,
-    bound), exp(argument) <= bound row by row.
+    softmax: sums of terms <= 1. linear: rows <= 0. exponential: pairs (argument, bound), exp(argument) <= bound row by
+    row.
     """
 
     first: int
     count: int = 0
-    softmax: list[tuple[LogRows, np.ndarray, int]] = field(default_factory=list)
+    softmax: list[SumRows] = field(default_factory=list)
     linear: list[LogRows] = field(default_factory=list)
     exponential: list[tuple[LogRows, LogRows]] = field(default_factory=list)
 

@@ -85,7 +85,7 @@ class Geometric:
     """A geometric program in y = log x. Columns: the model's n, then auxiliary ones up to `columns`.
 
     `used` (n,) marks the columns that occur. `impossible` lists instances that no positive point satisfies, as
-    (constraint, instance).
+    (constraint, instance). `zero` (columns,) marks columns that are held at 0 (see `zeros`), None: none.
     """
 
     model: Model
@@ -95,6 +95,7 @@ class Geometric:
     families: tuple[RowFamily, ...]
     program: LogProgram
     impossible: tuple[tuple[int, int], ...] = ()
+    zero: np.ndarray | None = None
 
 
 def recognize_geometric(model: Model, facts: Facts | None = None) -> Geometric | NotGeometric:

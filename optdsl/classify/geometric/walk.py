@@ -16,7 +16,7 @@ import numpy as np
 import sympy
 
 from optdsl.classify.facts import Facts
-from optdsl.classify.geometric.log_rows import LogProgram, LogRows
+from optdsl.classify.geometric.log_rows import LogProgram, LogRows, SumRows
 from optdsl.classify.geometric.terms import EXACT, LOWER, UPPER, Sum
 from optdsl.data.members import Label
 from optdsl.model.model import Model
@@ -208,10 +208,10 @@ class Walker:
         filled = np.unique(row)
         columns = np.zeros(count, dtype=np.int64)
         columns[filled] = self.program.add(len(filled))
-        held = LogRows.of_columns(columns[row])
         number = np.searchsorted(filled, row)
-        self.program.softmax.append((logs.plus(held.times(-np.ones(len(row)))), number, len(filled)))
-        return _zeros_between(LogRows.of_columns(columns[filled]), filled, count)
+        held = LogRows.of_columns(columns[filled])
+        self.program.softmax.append(_divided(logs, number, held))
+        return _zeros_between(held, filled, count)
 
     def _difference(self, node: sympy.Basic, terms: Any, root: Frame) -> LogRows:
         """w <= log(m - p) for a monomial m and a posynomial p, as exp(w) + p <= m; m - p must be known positive."""
@@ -225,7 +225,7 @@ class Walker:
         columns = self.program.add(root.size)
         lanes = np.concatenate([np.arange(root.size), rest.row])
         parts = LogRows.joined([LogRows.of_columns(columns), rest.logs])
-        self.program.softmax.append((parts.plus(monomial.take(lanes).times(-np.ones(len(lanes)))), lanes, root.size))
+        self.program.softmax.append(_divided(parts, lanes, monomial))
         return LogRows.of_columns(columns)
 
     def _mul(self, node: sympy.Mul, frame: Frame, direction: int) -> LogRows:
@@ -424,6 +424,11 @@ def _lifted_lanes(extension: Extension) -> np.ndarray:
     parent, child = extension.parent, extension.child
     numbers = np.arange(parent.size).reshape(parent.shape)
     return np.asarray(np.broadcast_to(extension.lift(numbers), child.shape)).reshape(-1)
+
+
+def _divided(logs: LogRows, row: np.ndarray, greater: LogRows) -> SumRows:
+    """Σ exp(logs) <= exp(greater) in each row."""
+    return SumRows(logs.plus(greater.take(row).times(-np.ones(len(row)))), row, greater)
 
 
 def _zeros_between(logs: LogRows, row: np.ndarray, count: int) -> LogRows:
