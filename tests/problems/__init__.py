@@ -25,8 +25,10 @@ class Problem:
     where it is not `best`, `note` says why.
     others: values of other strict local minima that are known: a local method may end at one of them.
     columns, rows: the numbers of variables and of constraints (families counted by their members, bounds not).
+    scale: below this size values are compared absolutely: a value is `best` within `tolerance * max(scale, |best|)`.
     data: values by keyword for `optdsl.load(path).solve(**data)`; settings: what the source asks of a run.
     point: an optimum by variable, in C order; empty where none is kept.
+    facts: what else the source certifies, by its own names.
     """
 
     name: str
@@ -37,23 +39,25 @@ class Problem:
     rows: int
     published: str = ""
     others: tuple[float, ...] = ()
+    scale: float = 1.0
     data: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     point: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def is_best(self, value: float, tolerance: float = 1e-6) -> bool:
-        """Whether a value is the best one known: to this relative tolerance, absolute below 1."""
-        return agrees(value, self.best, tolerance)
+        """Whether a value is the best one known, to this tolerance."""
+        return agrees(value, self.best, tolerance, self.scale)
 
     def is_known(self, value: float, tolerance: float = 1e-6) -> bool:
         """Whether a value is that of the best or of another local minimum known."""
-        return any(agrees(value, known, tolerance) for known in (self.best, *self.others))
+        return any(agrees(value, known, tolerance, self.scale) for known in (self.best, *self.others))
 
 
-def agrees(value: float, known: float, tolerance: float) -> bool:
-    """Whether two values are the same, relative to the second one where it is larger than 1."""
-    return abs(value - known) <= tolerance * max(1.0, abs(known))
+def agrees(value: float, known: float, tolerance: float, scale: float = 1.0) -> bool:
+    """Whether two values are the same, relative to the second one where that is larger than `scale`."""
+    return abs(value - known) <= tolerance * max(scale, abs(known))
 
 
 def sets() -> tuple[str, ...]:
