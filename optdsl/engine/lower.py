@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import sympy
 
+from optdsl.atoms import ARRAYWISE
+from optdsl.atoms.atom import Absent, Atom
+from optdsl.engine.array_calls import ArrayFunction, Argument
 from optdsl.engine.graph import Graph
 from optdsl.engine.reductions import REDUCERS, Reduction
 from optdsl.engine.space import Columns, Data, GraphFunction, Link, Slot, Space
@@ -16,6 +19,10 @@ from optdsl.terms import nodes
 from optdsl.terms.evaluate import number
 from optdsl.terms.frame import Extension, Frame
 from optdsl.terms.nodes import Over
+
+
+MOST_ENTRIES = 400
+"""Entries of the arguments of an array function whose second derivatives are computed."""
 
 
 class NotLowered(Exception):
@@ -201,7 +208,46 @@ class Builder:
         return self._branches(node, [(position == k, branch) for k, branch in enumerate(node.args[1:])])
 
     def _array_call(self, node: nodes.ArrayCall) -> int:
-        raise NotLowered(node, f"`{node.name}` of variables is not yet differentiated by the engine")
+        row = ARRAYWISE.get(node.name)
+        if row is None or isinstance(row.derivative, Absent):
+            raise NotLowered(node, f"`{node.name}` of variables has no derivative")
+        arguments, slots = self._arguments(node, row)
+        if len(slots) > MOST_ENTRIES:
+            raise NotLowered(node, f"`{node.name}` of {len(slots)} entries: up to {MOST_ENTRIES} are differentiated")
+        positions = [self.flat(np.asarray(self.lowering.lanes.numbers(p, self.frame))) for p in node.positions]
+        local = ArrayFunction(node.name, arguments, positions, len(slots))
+        space = Space(self.lanes, tuple(slots), local)
+        return self.slot(node, lambda: Link(space, np.arange(self.lanes), self.lanes))
+
+    def _arguments(self, node: nodes.ArrayCall, row: Atom) -> tuple[list[Argument], list[Slot]]:
+        """The arguments of an array function, and a slot for each of their entries that varies."""
+        arguments: list[Argument] = []
+        slots: list[Slot] = []
+        depth = len(self.frame.shape)
+        for number_, argument in enumerate(node.arguments):
+            block = argument if isinstance(argument, nodes.Block) else None
+            over = nodes.over(() if block is None else block.axes)
+            extension = self.lowering.lanes.extend(self.frame, over)
+            shape = extension.child.shape[depth:]
+            symmetric = row.parameter(number_) in row.needs_symmetric
+            child, _ = self.child(extension)
+            if not self.lowering.varies(argument):
+                arguments.append(Argument(shape, None, self._numbers(argument, child, shape), symmetric))
+                continue
+            space = child.finish(child.lower(argument if block is None else block.body))
+            size = int(np.prod(shape, dtype=np.int64))
+            arguments.append(Argument(shape, len(slots), None, symmetric))
+            whole = np.arange(self.lanes)
+            slots += [Link(space, whole, self.lanes, whole * size + k) for k in range(size)]
+        return arguments, slots
+
+    def _numbers(self, argument: sympy.Basic, child: Builder, shape: tuple[int, ...]) -> object:
+        """An argument that is data: an array (L, *shape), or one number."""
+        if isinstance(argument, nodes.Block):
+            value = child.flat(np.asarray(self.lowering.lanes.numbers(argument.body, child.frame)))
+            return value.reshape(self.lanes, *shape).astype(np.float64)
+        value = np.asarray(self.lowering.lanes.numbers(argument, self.frame))
+        return value.reshape(-1)[0] if value.size == 1 else self.flat(value)
 
 
 def _is_inverse(expression: sympy.Basic) -> bool:

@@ -98,6 +98,24 @@ def test_compositions(body: str) -> None:
         assert max(disagreement(problem, x, seed).values()) < 3e-5
 
 
+ARRAY_FUNCTIONS = [
+    "det(M)", "log_det(S)", "sum(inv_matrix(M))", "eig_max(S)", "eig_min(S)", "norm_nuc(M)", "norm_spec(M)",
+    "matrix_frac(x, S)", "quad_form(x, S)", "norm_fro(M)", "trace(M @ M)", "sum(softmax(x)^2)", "tv(x)",
+    "quad_over_lin(x, 1 + x[1]^2)", "sum(cumsum(x)^3)", "sum(conv([1, 2], x)^2)", "dot(x, M @ x)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", ARRAY_FUNCTIONS)
+def test_functions_of_whole_arrays(call: str) -> None:
+    text = (
+        "set I = 1..3\nvar X[I, I]\nvar x[I]\nlet M = X @ X + 4 * eye(I)\nlet S = X @ X.T + 2 * eye(I)\n"
+        f"minimize ({call})^2 + sum(x)\nsubject to\n  c: {call} <= 1\n"
+    ).replace("eye(I)", "E").replace("var X", "param E[I, I] = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]\nvar X")
+    for seed in range(2):
+        x = np.random.default_rng(seed).uniform(-0.5, 1.0, 12)
+        assert max(disagreement(problem_of(text), x, seed).values()) < 1e-4
+
+
 def test_blocks_of_lanes_agree_with_single_ones() -> None:
     """A family longer than a block, against the closed formulas of its derivatives."""
     size = 2 * BLOCK + 17
