@@ -59,6 +59,8 @@ class Bounds:
 
 
 ROUNDING = 1e-15
+RELAXATION, SMALLEST_RELAXATION = 1e-8, 1e-11
+"""Bounds are relaxed by the first number relative to their unscaled size, at least by the second of the scaled one."""
 PUSH = (1e-2, 1e-2)
 """How far the start is moved from its bounds: kappa_1, kappa_2 of section 3.6."""
 
@@ -200,14 +202,20 @@ class Slacked:
     def at_barrier(self, mu: float) -> Slacked:
         return self
 
-    def violation(self, w: np.ndarray, c: np.ndarray) -> float:
-        """The largest violation of a row of the model, unscaled, at a point with c(w) = c."""
+    def violation(self, w: np.ndarray, c: np.ndarray, relative: bool = False) -> float:
+        """The largest violation of a row of the model, unscaled, at a point with c(w) = c.
+
+        relative: to max(1, |side that is violated|).
+        """
         if not self.m:
             return 0.0
         values = c + self.shift
         values[self.row_of] += w[self.n :]
-        outside = np.maximum(self.row_lower - values, values - self.row_upper)
-        return max(0.0, float((outside / self.row_scale).max()))
+        outside = np.maximum(self.row_lower - values, values - self.row_upper) / self.row_scale
+        if relative:
+            side = np.where(values < self.row_lower, self.row_lower, self.row_upper) / self.row_scale
+            outside = outside / np.maximum(1.0, np.abs(side))
+        return max(0.0, float(outside.max()))
 
     def model_multipliers(self, y: np.ndarray) -> np.ndarray:
         """y times the rows' scale, for all rows of the model; not yet divided by the objective's scale."""
@@ -219,7 +227,7 @@ class Slacked:
         return whole
 
 
-def slacked(problem: Nlp, x: np.ndarray, scaling: float, relaxation: float) -> Slacked | None:
+def slacked(problem: Nlp, x: np.ndarray, scaling: float) -> Slacked | None:
     """The form of a model, scaled by its derivatives at x; None where they are undefined there.
 
     scaling: the largest entry that gradients may have at x (Waechter and Biegler 2006, section 3.8); inf for none.
@@ -267,6 +275,7 @@ def slacked(problem: Nlp, x: np.ndarray, scaling: float, relaxation: float) -> S
     start = np.concatenate([x_free, (values * row_scale)[inequality]])
     slack = slice(n, None)
     start[slack] = pushed_inside(start[slack], all_lower[slack], all_upper[slack], *PUSH)
+    room = RELAXATION * np.concatenate([np.ones(n), row_scale[inequality]])
     return Slacked(
         problem=problem,
         n=n,
@@ -275,10 +284,7 @@ def slacked(problem: Nlp, x: np.ndarray, scaling: float, relaxation: float) -> S
         sign=-np.ones(len(inequality)),
         jacobian_pattern=jacobian_pattern,
         hessian_pattern=hessian_pattern,
-        bounds=Bounds.of(
-            all_lower - relaxation * np.maximum(1.0, np.abs(all_lower)),
-            all_upper + relaxation * np.maximum(1.0, np.abs(all_upper)),
-        ),
+        bounds=Bounds.of(all_lower - _slack(all_lower, room), all_upper + _slack(all_upper, room)),
         start=start,
         free=free,
         fixed_at=np.asarray(x, float).copy(),
@@ -293,6 +299,12 @@ def slacked(problem: Nlp, x: np.ndarray, scaling: float, relaxation: float) -> S
         kept_hessian=kept_hessian,
         dense_hessian=dense,
     )
+
+
+def _slack(bound: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """How much a bound is relaxed: `room` is that of a bound of size 1; never so little that rounding hides it."""
+    sizes = np.abs(bound)
+    return np.maximum(np.maximum(room, RELAXATION * sizes), SMALLEST_RELAXATION * np.maximum(1.0, sizes))
 
 
 def _scale(largest: np.ndarray, scaling: float) -> np.ndarray:

@@ -23,11 +23,14 @@ from optdsl.methods.interior_point.form import Bounds, Slacked, pushed_inside, s
 from optdsl.methods.interior_point.newton import Regularization, least_squares_multipliers
 from optdsl.methods.interior_point.restoration import Elastic, resettled, restoration, returned
 from optdsl.methods.interior_point.search import Advance, Event, Phase, advance
+from optdsl.methods.interior_point.unbounded import BELOW, ray
 from optdsl.methods.linear_algebra.kkt import kkt
 from optdsl.nlp import Nlp
 
-RELAXATION = 1e-8
-UNBOUNDED = -1e20
+FAR_DOWN = -1e8
+"""A scaled objective below this makes the method look for a ray along which it falls forever."""
+PATIENCE = 15
+"""After so many iterations without improvement an acceptable point is the answer."""
 ACCEPTABLE = 1e-6
 LARGEST_MULTIPLIER = 1e3
 PUSHES = (1e-2, 1e-4, 1e-8, 0.0)
@@ -41,6 +44,16 @@ class Warm:
     row_multipliers: np.ndarray
     bound_multipliers: np.ndarray
     mu: float = 1e-4
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Nearly:
+    """The best acceptable point so far, and for how many iterations none was better."""
+
+    main: Phase
+    record: Record
+    error: float
+    age: int = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,6 +71,8 @@ class InteriorState:
     whole: np.ndarray | None = None
     settled: int = 0
     ray: np.ndarray | None = None
+    nearly: Nearly | None = None
+    drifting: int = 0
 
     @property
     def x(self) -> np.ndarray:
@@ -138,7 +153,7 @@ class InteriorPoint:
         form = None
         for push in PUSHES:
             x = pushed_inside(origin, lower, upper, push, push)
-            form = slacked(problem, x, self.scaling, RELAXATION)
+            form = slacked(problem, x, self.scaling)
             if form is not None:
                 break
         if form is None:
@@ -176,34 +191,63 @@ class InteriorPoint:
         done = advance(state.main)
         if done.event is Event.STEP:
             record = _record(done.phase, None, done.alpha)
-            ray = done.direction.dw[: done.phase.form.n] if done.direction is not None else None
-            return self._judged(replace(state, main=done.phase, record=record), ray)
+            direction = done.direction.dw[: done.phase.form.n] if done.direction is not None else None
+            return self._judged(replace(state, main=done.phase, record=record), direction)
         return self._blocked(replace(state, main=done.phase), done)
 
-    def _judged(self, state: InteriorState, ray: np.ndarray | None = None) -> InteriorState:
+    def _judged(self, state: InteriorState, direction: np.ndarray | None = None) -> InteriorState:
         """The state with its ending, where the main phase has reached one."""
         main = state.main
         assert main is not None
-        record = state.record
-        solved = record.dual <= self.tolerance and main.errors().primal <= self.tolerance
-        if solved and record.primal <= self.feasibility:
+        found = main.errors()
+        feasible = self._feasible(main)
+        if found.largest <= self.tolerance and feasible:
             return replace(state, ending=Ending.CONVERGED)
-        if main.at.f < UNBOUNDED and record.primal <= max(1.0, self.feasibility):
-            return replace(state, ending=Ending.UNBOUNDED, ray=_whole_direction(state, ray))
+        if main.at.f < FAR_DOWN and direction is not None:
+            if feasible:
+                kept = _ray(state, direction, self.feasibility)
+                if kept is not None or main.at.f < BELOW:
+                    return replace(state, ending=Ending.UNBOUNDED, ray=kept)
+            else:
+                return self._drifting(state)
+        nearly = state.nearly
+        if feasible and found.largest <= ACCEPTABLE and (nearly is None or found.largest < nearly.error):
+            return replace(state, nearly=Nearly(main, state.record, found.largest))
+        if nearly is not None:
+            nearly = replace(nearly, age=nearly.age + 1)
+            state = replace(state, nearly=nearly)
+            if nearly.age >= PATIENCE:
+                return _given_up(state)
         return state
 
+    def _drifting(self, state: InteriorState) -> InteriorState:
+        """An objective that falls without end at points that violate rows: feasibility comes first."""
+        if state.drifting < 3:
+            return replace(state, drifting=state.drifting + 1)
+        assert state.main is not None
+        return self._restored(
+            replace(state, drifting=0), state.main, "the objective falls while rows are violated"
+        )
+
+    def _feasible(self, main: Phase) -> bool:
+        form = main.form
+        assert isinstance(form, Slacked)
+        return form.violation(main.at.w, main.at.c, relative=True) <= self.feasibility
+
     def _blocked(self, state: InteriorState, done: Advance) -> InteriorState:
-        """What follows when the main phase found no step: the end when nothing is left to restore, else restoration."""
+        """When the main phase found no step: the end where there is nothing to restore, else restoration."""
         main = done.phase
         hopeless = main.at.theta <= 1e-2 * self.tolerance * max(1, main.form.m) or main.form.m == 0
         if hopeless or done.event is Event.STUCK:
-            error = main.errors().largest
-            near = error <= max(ACCEPTABLE, self.tolerance) and state.record.primal <= self.feasibility
-            return replace(state, ending=Ending.ACCEPTABLE if near else Ending.NO_PROGRESS)
+            return _given_up(state)
+        return self._restored(state, main, "no acceptable step")
+
+    def _restored(self, state: InteriorState, main: Phase, why: str) -> InteriorState:
+        """The first iteration of a restoration; the filter keeps later points away from this one."""
         kept = main.filter.with_point(main.at.theta, barrier(main.form, main.at.f, main.at.gaps, main.mu))
         main = replace(main, filter=kept)
-        note = "no acceptable step: restoring feasibility"
-        return self._restoration_step(replace(state, main=main, restoring=restoration(main), settled=0), note)
+        state = replace(state, main=main, restoring=restoration(main), settled=0)
+        return self._restoration_step(state, f"{why}: feasibility is restored")
 
     def _restoration_step(self, state: InteriorState, note: str = "") -> InteriorState:
         """One iteration of the restoration problem, and the way back or the end where it leads there."""
@@ -228,7 +272,7 @@ class InteriorPoint:
             return replace(state, restoring=resettled(restoring), settled=state.settled + 1)
         if restoring.errors().largest <= ACCEPTABLE or done.event is Event.STUCK:
             return self._least_violation(replace(state, restoring=restoring))
-        return replace(state, restoring=restoring, ending=Ending.NO_PROGRESS)
+        return _given_up(replace(state, restoring=restoring))
 
     def _least_violation(self, state: InteriorState) -> InteriorState:
         """At a solution of the restoration problem: locally infeasible, or back with the filter emptied."""
@@ -238,7 +282,7 @@ class InteriorPoint:
             return replace(state, ending=Ending.LOCALLY_INFEASIBLE)
         back = returned(main, restoring, any_point=True)
         if back is None or main.at.theta <= self.tolerance:
-            return replace(state, ending=Ending.NO_PROGRESS)
+            return _given_up(state)
         return self._judged(replace(state, main=back, restoring=None, record=_record(back, None, np.nan)))
 
 
@@ -269,18 +313,24 @@ def _unsolved(problem: Nlp, x: np.ndarray) -> Record:
     return Record(float(problem.objective(x)), float(np.maximum(outside, bounds)), float("inf"))
 
 
-def _whole_direction(state: InteriorState, ray: np.ndarray | None) -> np.ndarray | None:
-    """A direction of the free variables as one of all variables, of length 1."""
-    if ray is None or state.main is None or not np.isfinite(ray).all() or not ray.any():
-        return None
+def _given_up(state: InteriorState) -> InteriorState:
+    """The end without progress: at the acceptable point when there was one."""
+    if state.nearly is None:
+        return replace(state, ending=Ending.NO_PROGRESS)
+    best = state.nearly
+    return replace(state, main=best.main, restoring=None, record=best.record, ending=Ending.ACCEPTABLE)
+
+
+def _ray(state: InteriorState, direction: np.ndarray, feasibility: float) -> np.ndarray | None:
+    """A ray of the model along which the objective falls forever, from a direction of the free variables."""
+    assert state.main is not None
     form = state.main.form
     assert isinstance(form, Slacked)
+    whole = direction
     if form.free is not None:
         whole = np.zeros(len(form.fixed_at))
-        whole[form.free] = ray
-        ray = whole
-    ray = ray / np.abs(ray).max()
-    return ray / np.linalg.norm(ray)
+        whole[form.free] = direction
+    return ray(state.problem, state.x, whole, feasibility, form.objective_scale)
 
 
 def _warm_multipliers(form: Slacked, warm: Warm) -> tuple[np.ndarray, np.ndarray]:

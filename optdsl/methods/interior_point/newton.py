@@ -21,6 +21,7 @@ from optdsl.methods.linear_algebra.system import Inertia, Kkt
 DELTA_W_FIRST, DELTA_W_SMALLEST, DELTA_W_LARGEST = 1e-4, 1e-20, 1e40
 DELTA_C, KAPPA_C = 1e-8, 0.25
 KAPPA_SHRINK, KAPPA_GROW, KAPPA_GROW_FIRST = 1 / 3, 8.0, 100.0
+CORRECTIONS = 2
 POOR = 1e-5
 """A relative residual above this means that the factors are not those of the matrix."""
 
@@ -44,7 +45,20 @@ class Factors:
     delta_c: float = 0.0
 
     def solve(self, right_w: np.ndarray, right_c: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        """dw (N,), dy (m,) and the relative residual of the core system."""
+        """dw (N,), dy (m,) and the relative residual of the core system.
+
+        Where delta_c stands in for dependent rows, the violation it leaves is solved for again (deviation from the
+        paper): consistent rows are then met as if it were not there.
+        """
+        dw, dy, ratio = self._once(right_w, right_c)
+        if self.delta_c > 0 and np.isfinite(dy).all():
+            again = dy
+            for _ in range(CORRECTIONS):
+                more, again, _ = self._once(np.zeros(len(dw)), -self.delta_c * again)
+                dw, dy = dw + more, dy + again
+        return dw, dy, ratio
+
+    def _once(self, right_w: np.ndarray, right_c: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         form = self.form
         n = form.n
         right_t = right_w[n:]
