@@ -69,10 +69,10 @@ def _without_point(raw: RawAnswer, restored: Restored) -> Judgement | None:
         return Judgement(Status.INFEASIBLE, Guarantee.GLOBAL, Checks(second_order=SecondOrder.NOT_NEEDED))
     if raw.status is RawStatus.UNBOUNDED:
         unneeded = Checks(second_order=SecondOrder.NOT_NEEDED)
-        return Judgement(Status.UNBOUNDED, Guarantee.GLOBAL, unneeded, bound=_finite(restored.bound))
+        return Judgement(Status.UNBOUNDED, Guarantee.GLOBAL, unneeded, bound=finite(restored.bound))
     if restored.x is None:
         status = _ENDED.get(raw.status, Status.NUMERICAL_ERROR)
-        return Judgement(status, Guarantee.NONE, Checks(), bound=_finite(restored.bound))
+        return Judgement(status, Guarantee.NONE, Checks(), bound=finite(restored.bound))
     return None
 
 
@@ -98,7 +98,7 @@ def judge_transformed(
     """The earned status of an answer that was found through another program; as `judge`."""
     raw, restored = answer.raw, answer.restored
     early = _without_point(raw, restored)
-    return early if early is not None else _TransformedJudge(model, analysis, answer, dict(options or {})).judge()
+    return early if early is not None else TransformedJudge(model, analysis, answer, dict(options or {})).judge()
 
 
 class _Judge:
@@ -135,7 +135,7 @@ class _Judge:
         done = proved or (feasible and self.model.objective is None)
         checks = Checks(primal, dual_residual, complementarity, gap, SecondOrder.NOT_NEEDED, done)
         status, guarantee = self._words(feasible, proved)
-        return Judgement(status, guarantee, checks, objective, _finite(bound), slacks, tuple(self.notes))
+        return Judgement(status, guarantee, checks, objective, finite(bound), slacks, tuple(self.notes))
 
     def _proved(self, dual_residual: float | None, complementarity: float | None, gap: float | None) -> bool:
         """Optimality: a closed gap, or first-order conditions of a convex problem."""
@@ -320,7 +320,7 @@ class _Judge:
         return float(np.abs(residual).max(initial=0.0)) / scale
 
 
-class _TransformedJudge(_Judge):
+class TransformedJudge(_Judge):
     """Checks of an answer whose program is in other variables: everything in the model's own terms."""
 
     def __init__(
@@ -397,5 +397,6 @@ def _number(value: object, missing: float) -> float:
         return missing
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """The number, None where it is none or infinite."""
     return value if value is not None and np.isfinite(value) else None

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from optdsl.convex.choose import SOLVERS, options_of
+from optdsl.answer import engine_methods
+from optdsl.convex.choose import SOLVERS
+from optdsl.convex.choose import options_of as solver_options
 from optdsl.convex.options import Option, read_options
 from optdsl.errors import Diagnostic, OptionError, Source, Span, closest
+from optdsl.methods import table
 
 AUTOMATIC = "auto"
 """The word for no method in particular: the one that fits is chosen."""
 
 LATER: Mapping[str, str] = {
-    "ipm": "a primal-dual interior-point method for smooth problems",
-    "lbfgs": "a limited-memory quasi-Newton method",
     "adam": "a stochastic gradient method for training",
     "sgd": "a stochastic gradient method for training",
     "multistart": "a local method started from many points",
 }
-"""Methods that the language names and that come with the built-in engine."""
+"""Methods that the language names and this version has not."""
 
 _WHAT = {
     "highs": "HiGHS, called directly: simplex, interior point, branch and bound",
@@ -38,12 +39,45 @@ class Method:
     default_for: tuple[str, ...]
     guarantee: str
     options: tuple[Option, ...]
+    source: str = ""
+    choose_when: str = ""
 
 
 def methods() -> tuple[Method, ...]:
-    """The methods of this version, in the order of the solver table."""
-    names = tuple(dict.fromkeys(entry.method for entry in SOLVERS))
-    return tuple(_method(name) for name in names)
+    """The methods of this version: those of the solvers, then the engine's own."""
+    own = tuple(_engine_method(name) for name in engine_methods.names())
+    return (*(_method(name) for name in _solver_methods()), *own)
+
+
+def _solver_methods() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entry.method for entry in SOLVERS))
+
+
+def _engine_method(name: str) -> Method:
+    row = table.row_of(name)
+    return Method(
+        name=name,
+        what=row.what,
+        solvers=("optdsl",),
+        classes=_taken(row.takes),
+        default_for=(),
+        guarantee=row.guarantee,
+        options=options_of(name),
+        source=row.source,
+        choose_when=row.choose_when,
+    )
+
+
+def _taken(takes: table.Takes) -> tuple[str, ...]:
+    """What a method of the engine copes with, in words."""
+    kinds = [(takes.bounds, "bounds"), (takes.rows, "constraints"), (takes.kinks, "kinks and jumps")]
+    needs = [(takes.needs_residuals, "sums of squares only"), (takes.needs_hessian, "second derivatives needed")]
+    return ("smooth functions", *(word for holds, word in (*kinds, *needs) if holds))
+
+
+def options_of(name: str) -> tuple[Option, ...]:
+    """The options of a method."""
+    return engine_methods.options_of(name) if name in engine_methods.names() else solver_options(name)
 
 
 def _method(name: str) -> Method:
@@ -61,7 +95,7 @@ def _method(name: str) -> Method:
 
 def available() -> tuple[str, ...]:
     """The names of the methods of this version."""
-    return tuple(dict.fromkeys(entry.method for entry in SOLVERS))
+    return (*_solver_methods(), *engine_methods.names())
 
 
 def check_method(name: str, span: Span | None = None, source: Source | None = None) -> None:
@@ -78,7 +112,7 @@ def later_method(name: str, span: Span | None = None, source: Source | None = No
     """What is said about a method that the language has and this version has not."""
     return Diagnostic(
         "method-not-available",
-        f"the method {name} ({LATER[name]}) arrives with the built-in engine and is not in this version",
+        f"the method {name} ({LATER[name]}) is not in this version",
         span,
         f"leave the method out, or use one of {', '.join(available())}; `optdsl methods` says what each takes",
         source,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optdsl.answer import engine_methods, local
 from optdsl.answer.assemble import solution_of, verdict_of
 from optdsl.answer.explain import check_stage, program_text
 from optdsl.answer.methods import AUTOMATIC, LATER, check_method, check_options, later_method
@@ -129,10 +130,12 @@ def _solve(
     controls.enter("classifying")
     with clock.lap("classify"):
         analysis = _solvable(analyze(model))
-        special = special_form(analysis)
+        special = None if _of_engine(asked) else special_form(analysis)
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)
         return replace(solution, time=clock.times())
+    if _of_engine(asked) or (asked.method is None and local.takes(analysis)):
+        return replace(_solve_by_engine(analysis, asked, controls, clock), time=clock.times())
     _refuse(model, analysis)
     controls.enter("compiling")
     with clock.lap("compile"):
@@ -144,6 +147,21 @@ def _solve(
     controls.enter("checking")
     solution = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
     return replace(solution, time=clock.times())
+
+
+def _of_engine(asked: Asked) -> bool:
+    """Whether a method of the built-in engine is asked for."""
+    return asked.method in engine_methods.names()
+
+
+def _solve_by_engine(analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock) -> Solution:
+    """The answer of the built-in engine's methods."""
+    controls.enter("compiling")
+    with clock.lap("compile"), pointing(asked):
+        prepared = local.prepare(analysis, asked.method, asked.options)
+    controls.enter("solving")
+    with clock.lap("solve"), pointing(asked):
+        return local.run(prepared, local.Watching(controls.time_limit, controls.progress, controls.stop))
 
 
 def _solve_special(
@@ -303,10 +321,16 @@ def _verdict(model: Model, analysis: Analysis) -> Verdict:
     asked = asked_for(model, None, None, later_too=True)
     if asked.method is not None and asked.method in LATER:
         return verdict_of(analysis, None, later_method(asked.method, asked.span, asked.source))
-    special = special_form(analysis)
+    special = None if _of_engine(asked) else special_form(analysis)
     if special is not None:
         route = Route("cvxpy", "CLARABEL", WHY[special.type])
         return verdict_of(specialized(analysis, special), route)
+    if _of_engine(asked) or (asked.method is None and local.takes(analysis)):
+        try:
+            with pointing(asked):
+                return verdict_of(replace(analysis, refusal=()), local.route_for(analysis, asked.method))
+        except NotSolvable as error:
+            return verdict_of(replace(analysis, refusal=()), None, *error.diagnostics)
     if analysis.refusal:
         return verdict_of(analysis, None)
     with pointing(asked):

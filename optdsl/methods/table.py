@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from optdsl.methods.interior_point import InteriorPoint
 from optdsl.methods.lbfgs import LBFGS
 from optdsl.methods.levenberg_marquardt import LevenbergMarquardt
 from optdsl.methods.trust_region import TrustRegion
@@ -88,7 +89,26 @@ class Row:
 
 TOL = Setting("tol", "number", 1e-8, "largest entry of the scaled gradient at the end", least=1e-14, most=1.0)
 
+
+def _interior_point(tol: float, feasibility: float, barrier: float) -> InteriorPoint:
+    return InteriorPoint(tolerance=tol, feasibility=feasibility, barrier=barrier)
+
+
 METHODS: tuple[Row, ...] = (
+    Row(
+        name="ipm",
+        what="a primal-dual interior point method with a filter line search",
+        factory=_interior_point,
+        takes=Takes(bounds=True, rows=True, needs_hessian=True),
+        guarantee="local",
+        options=(
+            TOL,
+            Setting("feasibility", "number", 1e-6, "largest violation of a row at the end", least=1e-14, most=1.0),
+            Setting("barrier", "number", 0.1, "first barrier parameter", least=1e-12, most=1e6),
+        ),
+        source="Waechter and Biegler 2006",
+        choose_when="there are constraints, and everything is smooth",
+    ),
     Row(
         name="lbfgs",
         what="a limited-memory quasi-Newton method",

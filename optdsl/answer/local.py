@@ -1,0 +1,283 @@
+"""The route of the built-in engine: a model as a nonlinear program, a method that fits, and a checked answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from optdsl.answer.assemble import class_of, conflict_answer, constraint_answers, ray_answer, variable_answers
+from optdsl.answer.engine_methods import Choice, choose_method, make_method
+from optdsl.answer.local_checks import LocalPoint, judge_locally, row_scales
+from optdsl.answer.solution import Checks, Route, Solution, TraceTable
+from optdsl.answer.status import Guarantee, SecondOrder, Status
+from optdsl.answer.values import let_values, shown_values
+from optdsl.classify import Analysis
+from optdsl.convex.lower import NamedPart
+from optdsl.convex.program import Progress
+from optdsl.engine.lower import NotLowered
+from optdsl.engine.problem import ModelProblem
+from optdsl.engine.starts import start_of
+from optdsl.errors import Diagnostic, NotSolvable
+from optdsl.methods.driver import COLUMNS, Ending, Limits, Outcome, Record
+from optdsl.methods.escape import LocalAnswer, solve_locally
+from optdsl.model.faults import place_of
+from optdsl.model.model import Model
+
+FEASIBLE = 1e-6
+SMOOTHINGS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
+"""How far kinks are rounded off, one run after the other, each from the point of the one before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watching:
+    """Limits of a run and who hears of it."""
+
+    time_limit: float | None = None
+    progress: Callable[[Progress], None] | None = None
+    stop: Callable[[], bool] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model compiled for the engine: its program with a start, and the method."""
+
+    analysis: Analysis
+    problem: ModelProblem
+    choice: Choice
+    notes: tuple[str, ...]
+    options: Mapping[str, object]
+
+    @property
+    def model(self) -> Model:
+        return self.analysis.model
+
+
+def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object]) -> Prepared:
+    """The compiled model. Raises NotSolvable where the engine cannot take it, with the place and the reason."""
+    model = analysis.model
+    _refuse(analysis)
+    problem = _problem(analysis, 0.0 if analysis.smoothness in ("smooth", "C1") else SMOOTHINGS[0])
+    notes = _give_start(model, problem)
+    choice = choose_method(problem, analysis, method)
+    return Prepared(analysis, problem, choice, notes, options)
+
+
+def takes(analysis: Analysis) -> bool:
+    """Whether a model goes to the engine by itself: it is not proved convex, or no solver takes its class."""
+    return bool(analysis.refusal) and not (analysis.convexity == "convex" and analysis.model.integers)
+
+
+def route_for(analysis: Analysis, method: str | None) -> Route:
+    """How the engine would solve a model. Raises NotSolvable where it cannot, OptionError for a method that cannot."""
+    _refuse(analysis)
+    rounded = analysis.smoothness not in ("smooth", "C1")
+    problem = _problem(analysis, SMOOTHINGS[0] if rounded else 0.0)
+    choice = choose_method(problem, analysis, method)
+    return Route(choice.name, "optdsl", choice.why)
+
+
+def _problem(analysis: Analysis, smoothing: float) -> ModelProblem:
+    model = analysis.model
+    try:
+        return ModelProblem(model, convex=analysis.convexity == "convex", smoothing=smoothing)
+    except NotLowered as reason:
+        where = next((place_of(reason.node, marks, span) for marks, span in _marks(model)), None)
+        hint = "write it with functions that have derivatives; `optdsl check` shows each statement"
+        raise _not_solvable(analysis, f"this model is not convex, and {reason.reason}", where, hint) from None
+
+
+def _give_start(model: Model, problem: ModelProblem) -> tuple[str, ...]:
+    start = start_of(model, problem)
+    problem.start = start.x
+    return (start.note,) if start.note else ()
+
+
+def _marks(model: Model):  # type: ignore[no-untyped-def]
+    if model.objective is not None:
+        yield model.objective.marks, model.objective.span
+    for constraint in model.constraints:
+        yield constraint.marks, constraint.span
+
+
+def _refuse(analysis: Analysis) -> None:
+    """Raises NotSolvable for what no local method can honor."""
+    model = analysis.model
+    if model.integers:
+        variable = next(v for v in model.variables.values() if v.integer)
+        reason = f"`{variable.name}` must be whole in a model that is not convex, and no method here takes that"
+        hint = "make the rest of the model convex, or the variable continuous; `optdsl check` shows what is not convex"
+        raise _not_solvable(analysis, reason, variable.span, hint)
+    for variable in model.variables.values():
+        if variable.attributes & {"psd", "nsd"}:
+            reason = f"`{variable.name}` must be semidefinite, which is solved in convex models only"
+            raise _not_solvable(analysis, reason, variable.span, "`optdsl check` shows what is not convex")
+    for constraint in model.constraints:
+        if constraint.kind == "matrix":
+            reason = f"`{constraint.name}` is a matrix inequality, which is solved in convex models only"
+            raise _not_solvable(analysis, reason, constraint.span, "`optdsl check` shows what is not convex")
+    if analysis.smoothness == "discontinuous":
+        jump = next(fact for fact in analysis.statements if fact.smoothness == "discontinuous")
+        reason = f"`{jump.name}` jumps (floor, ceil, sign, a pole): there are no derivatives to follow"
+        spans = [c.span for c in model.constraints if c.name == jump.name]
+        span = spans[0] if spans else model.objective and model.objective.span
+        hint = "bound the variables away from the jump, or write it by a smooth function"
+        raise _not_solvable(analysis, reason, span, hint)
+
+
+def _not_solvable(analysis: Analysis, reason: str, span, hint: str) -> NotSolvable:  # type: ignore[no-untyped-def]
+    kind = {"type": analysis.type, "convexity": analysis.convexity, "smoothness": analysis.smoothness}
+    diagnostic = Diagnostic("not-solvable-yet", reason, span, hint, analysis.model.source)
+    return NotSolvable(diagnostic, *analysis.refusal, model=analysis.model.name, problem_class=kind)
+
+
+# --------------------------------------------------------------------------------------------------------- solving
+
+
+def run(prepared: Prepared, watching: Watching) -> Solution:
+    """The checked answer."""
+    problem, answer = _run(prepared, watching)
+    return _solution(prepared, problem, answer)
+
+
+def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAnswer]:
+    problem = prepared.problem
+    method = make_method(prepared.choice, prepared.options)
+    answer = solve_locally(problem, method, _limits(prepared, watching), _watcher(problem, watching))
+    if prepared.analysis.smoothness in ("smooth", "C1"):
+        return problem, answer
+    for smoothing in SMOOTHINGS[1:]:
+        if answer.outcome.ending not in (Ending.CONVERGED, Ending.NO_PROGRESS):
+            break
+        sharper = _problem(prepared.analysis, smoothing)
+        sharper.start = answer.outcome.x
+        problem, answer = sharper, solve_locally(
+            sharper, method, _limits(prepared, watching), _watcher(sharper, watching)
+        )
+    return problem, answer
+
+
+def _limits(prepared: Prepared, watching: Watching) -> Limits:
+    iterations = prepared.options.get("max_iter")
+    return Limits(3000 if iterations is None else int(iterations), watching.time_limit, watching.stop)  # type: ignore[call-overload]
+
+
+def _watcher(problem: ModelProblem, watching: Watching) -> Callable[[int, Record, np.ndarray], None] | None:
+    progress = watching.progress
+    if progress is None:
+        return None
+
+    def watch(iteration: int, record: Record, x: np.ndarray) -> None:
+        progress(Progress(iteration, problem.sign * record.objective, None, 0.0))
+
+    return watch
+
+
+# --------------------------------------------------------------------------------------------------------- answers
+
+
+def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) -> Solution:
+    model, analysis, outcome = prepared.model, prepared.analysis, answer.outcome
+    objective = model.objective
+    base = Solution(
+        model=model.name,
+        status=Status.NUMERICAL_ERROR,
+        guarantee=Guarantee.NONE,
+        problem_class=class_of(analysis),
+        route=Route(prepared.choice.name, "optdsl", prepared.choice.why),
+        objective_name=None if objective is None else objective.name,
+        sense=None if objective is None else objective.sense,
+        trace=_trace(problem, outcome),
+        notes=(*model.warnings, *prepared.notes, *answer.notes),
+    )
+    if outcome.ending is Ending.UNDEFINED:
+        note = "no point was found at which all functions are defined: give a start with `init`"
+        return replace(base, notes=(*base.notes, note))
+    violated = _violated(model, problem, outcome.x)
+    if outcome.ending is Ending.LOCALLY_INFEASIBLE and violated:
+        convex = analysis.convexity == "convex"
+        return replace(
+            base,
+            status=Status.INFEASIBLE,
+            guarantee=Guarantee.GLOBAL if convex else Guarantee.LOCAL,
+            checks=Checks(primal_residual=outcome.record.primal, second_order=SecondOrder.UNKNOWN),
+            conflict=conflict_answer(model, violated, False),
+            show=shown_values(model, None, {}, {}),
+        )
+    if outcome.ending is Ending.UNBOUNDED:
+        why = f"the objective fell below every number along the steps, to {problem.sign * outcome.record.objective:.3g}"
+        return replace(
+            base,
+            status=Status.UNBOUNDED,
+            guarantee=Guarantee.NONE,
+            ray=ray_answer(model, _ray(problem, outcome), why),
+            show=shown_values(model, None, {}, {}),
+        )
+    smooth = analysis.smoothness in ("smooth", "C1")
+    point = LocalPoint(problem, outcome, SecondOrder[answer.second_order.name], answer.escape, smooth)
+    judged, restored = judge_locally(model, analysis, point, prepared.options)
+    variables = variable_answers(model, outcome.x, restored.reduced_cost)
+    constraints = constraint_answers(model, judged.slacks, restored.duals)
+    return replace(
+        base,
+        status=judged.status,
+        guarantee=judged.guarantee,
+        objective=judged.objective,
+        bound=judged.bound,
+        variables=variables,
+        constraints=constraints,
+        show=shown_values(model, outcome.x, variables, constraints),
+        checks=judged.checks,
+        notes=(*base.notes, *judged.notes),
+        expressions=let_values(model, outcome.x),
+    )
+
+
+def _trace(problem: ModelProblem, outcome: Outcome) -> TraceTable:
+    """The run's iterations, the objective in the user's sense."""
+    rows = outcome.trace.copy()
+    rows[:, COLUMNS.index("objective")] *= problem.sign
+    return TraceTable(COLUMNS, rows)
+
+
+def _violated(model: Model, problem: ModelProblem, x: np.ndarray) -> tuple[NamedPart, ...]:
+    """The constraints' instances that do not hold at x, most violated first."""
+    values = problem.constraints(x)
+    scales = row_scales(model, problem, x)
+    below, above = problem.row_lower - values, values - problem.row_upper
+    found: list[tuple[float, NamedPart]] = []
+    for (constraint, _), first, space in zip(
+        problem.places, problem.system.first, problem.system.spaces, strict=False
+    ):
+        part = slice(first, first + space.lanes)
+        for side, distance in (("lower", below[part]), ("upper", above[part])):
+            scaled = distance / scales[constraint]
+            for k in np.flatnonzero(scaled > FEASIBLE)[:MOST_NAMED]:
+                found.append((float(scaled[k]), NamedPart("constraint", constraint, int(k), side)))
+    found.sort(key=lambda item: -item[0])
+    return tuple(part for _, part in found[:MOST_NAMED])
+
+
+MOST_NAMED = 100
+"""Instances that a conflict names at most: more would say nothing more."""
+
+
+def _ray(problem: ModelProblem, outcome: Outcome) -> np.ndarray | None:
+    """The direction of the last point, where the model can go along it without end; None where it cannot."""
+    size = float(np.abs(outcome.x).max(initial=0.0))
+    if not size > 1e3:
+        return None
+    direction = outcome.x / size
+    direction[np.abs(direction) < 1e-6] = 0.0
+    start = np.clip(problem.start, problem.lower, problem.upper)
+    last = np.inf
+    for length in 10.0 ** np.arange(3, 12):
+        x = start + length * direction
+        inside = (x >= problem.lower).all() and (x <= problem.upper).all()
+        values, objective = problem.constraints(x), problem.objective(x)
+        held = (values >= problem.row_lower - FEASIBLE * length) & (values <= problem.row_upper + FEASIBLE * length)
+        if not (inside and held.all() and objective < last - 1.0):
+            return None
+        last = objective
+    return direction

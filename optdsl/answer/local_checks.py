@@ -1,0 +1,175 @@
+"""optdsl's own checks of a point that a method of the engine found, on the user's model: the words it has earned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from optdsl.answer.checks import Judgement, TransformedAnswer, TransformedJudge
+from optdsl.answer.labelled import LabelledArray
+from optdsl.answer.solution import Checks
+from optdsl.answer.status import Guarantee, SecondOrder, Status
+from optdsl.answer.values import variable_arrays
+from optdsl.classify import Analysis
+from optdsl.convex.lower import Restored
+from optdsl.convex.program import RawAnswer, RawStatus
+from optdsl.engine.problem import ModelProblem
+from optdsl.methods.driver import Ending, Outcome
+from optdsl.model.model import Model
+
+_ENDED = {
+    Ending.ITERATION_LIMIT: Status.ITERATION_LIMIT,
+    Ending.TIME_LIMIT: Status.TIME_LIMIT,
+    Ending.INTERRUPTED: Status.INTERRUPTED,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LocalPoint:
+    """Where a method of the engine ended: its outcome, the second-order check there, and whether kinks were met.
+
+    `escape` (n,) is the direction of wrong curvature where `second_order` is violated. `smooth` is False where the
+    model has kinks that were rounded off: then derivatives at the point are not those of the model.
+    """
+
+    problem: ModelProblem
+    outcome: Outcome
+    second_order: SecondOrder
+    escape: np.ndarray | None = None
+    smooth: bool = True
+
+
+def judge_locally(
+    model: Model, analysis: Analysis, point: LocalPoint, options: Mapping[str, object] | None = None
+) -> tuple[Judgement, Restored]:
+    """The earned status of a point, and the point with its duals in the user's convention."""
+    problem, outcome = point.problem, point.outcome
+    sign = problem.sign
+    restored = Restored(
+        outcome.x,
+        duals_of(model, problem, -sign * outcome.row_multipliers),
+        -sign * outcome.bound_multipliers,
+        None,
+        None,
+    )
+    residual = stationarity(problem, outcome) if point.smooth else None
+    raw = RawAnswer(RawStatus.OPTIMAL, "optdsl", outcome.x)
+    answer = TransformedAnswer(raw, restored, residual, row_scales(model, problem, outcome.x))
+    return _LocalJudge(model, analysis, answer, dict(options or {}), point).judge(), restored
+
+
+def duals_of(model: Model, problem: ModelProblem, row_duals: np.ndarray) -> tuple[np.ndarray, ...]:
+    """One array per constraint, over its instances: the sum over its relations."""
+    found: dict[int, np.ndarray] = {}
+    for (constraint, _), first, space in zip(
+        problem.places, problem.system.first, problem.system.spaces, strict=False
+    ):
+        part = row_duals[first : first + space.lanes]
+        found[constraint] = found[constraint] + part if constraint in found else part
+    return tuple(found.get(k, np.zeros(c.size)) for k, c in enumerate(model.constraints))
+
+
+def stationarity(problem: ModelProblem, outcome: Outcome) -> float:
+    """The largest entry of the Lagrangian's gradient, scaled by the objective's gradient and the multipliers."""
+    x, y, z = outcome.x, outcome.row_multipliers, outcome.bound_multipliers
+    gradient, pattern = problem.gradient(x), problem.jacobian_pattern
+    pressed = np.bincount(pattern.columns, weights=problem.jacobian(x) * y[pattern.rows], minlength=len(x))
+    scale = max(1.0, *(float(np.abs(part).max(initial=0.0)) for part in (gradient, y, z)))
+    return float(np.abs(gradient + pressed + z).max(initial=0.0)) / scale
+
+
+def row_scales(model: Model, problem: ModelProblem, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """max(1, |right-hand side|, largest |derivative x value|) of each constraint's instances."""
+    pattern = problem.jacobian_pattern
+    with np.errstate(all="ignore"):
+        products = np.nan_to_num(np.abs(problem.jacobian(x) * x[pattern.columns]), nan=0.0, posinf=0.0)
+    sizes = np.ones(problem.count)
+    np.maximum.at(sizes, pattern.rows, products)
+    for side in (problem.row_lower, problem.row_upper):
+        sizes = np.maximum(sizes, np.where(np.isfinite(side), np.abs(side), 0.0))
+    scales: dict[int, np.ndarray] = {}
+    for (constraint, _), first, space in zip(
+        problem.places, problem.system.first, problem.system.spaces, strict=False
+    ):
+        part = sizes[first : first + space.lanes]
+        scales[constraint] = np.maximum(scales[constraint], part) if constraint in scales else part
+    return tuple(scales.get(k, np.ones(c.size)) for k, c in enumerate(model.constraints))
+
+
+class _LocalJudge(TransformedJudge):
+    """The checks of a transformed answer, with the words that a local method can earn."""
+
+    def __init__(
+        self,
+        model: Model,
+        analysis: Analysis,
+        answer: TransformedAnswer,
+        options: Mapping[str, object],
+        point: LocalPoint,
+    ) -> None:
+        super().__init__(model, analysis, answer, options)
+        self.point = point
+
+    def judge(self) -> Judgement:
+        primal, slacks = self._primal()
+        objective = self._objective()
+        dual_residual, complementarity = self._dual(slacks, objective)
+        feasible = primal <= self.tolerance and self._domains_hold()
+        if feasible and objective is not None and not np.isfinite(objective):
+            self.notes.append(f"the objective is {objective:g} at the point, which is no number to compare")
+            feasible = False
+        first = (
+            feasible
+            and dual_residual is not None
+            and dual_residual <= self.tolerance
+            and (complementarity or 0.0) <= self.tolerance
+        )
+        second = self._second_order(first)
+        status, guarantee = self._earned(feasible, first, second)
+        checks = Checks(
+            primal,
+            dual_residual,
+            complementarity,
+            None,
+            second,
+            status.acceptable,
+            self._escape() if second is SecondOrder.VIOLATED else None,
+        )
+        return Judgement(status, guarantee, checks, objective, None, slacks, tuple(self.notes))
+
+    def _convex(self) -> bool:
+        return self.analysis.convexity == "convex"
+
+    def _second_order(self, first: bool) -> SecondOrder:
+        if self._convex() or self.model.objective is None:
+            return SecondOrder.NOT_NEEDED
+        if not self.point.smooth:
+            return SecondOrder.NOT_SMOOTH
+        return self.point.second_order if first else SecondOrder.UNKNOWN
+
+    def _earned(self, feasible: bool, first: bool, second: SecondOrder) -> tuple[Status, Guarantee]:
+        ending = self.point.outcome.ending
+        if self.model.objective is None and feasible:
+            return Status.FEASIBLE, Guarantee.GLOBAL
+        if first and second is SecondOrder.NOT_NEEDED:
+            return Status.OPTIMAL, Guarantee.GLOBAL
+        if first and second is SecondOrder.SATISFIED:
+            return Status.LOCALLY_OPTIMAL, Guarantee.LOCAL
+        if ending in _ENDED:
+            return _ENDED[ending], Guarantee.NONE
+        if first:
+            return Status.STATIONARY, Guarantee.NONE
+        if feasible and not self.point.smooth:
+            self.notes.append("the functions have kinks: that no better point is nearby is not proved")
+            return Status.FEASIBLE, Guarantee.NONE
+        self.notes.append(
+            "the point is feasible, but first-order conditions do not hold there"
+            if feasible
+            else "the point does not pass the checks"
+        )
+        return Status.NUMERICAL_ERROR, Guarantee.NONE
+
+    def _escape(self) -> Mapping[str, LabelledArray] | None:
+        return None if self.point.escape is None else variable_arrays(self.model, self.point.escape)
