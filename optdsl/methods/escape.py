@@ -1,41 +1,253 @@
-"""A local solve: a method's run and what is known about the curvature where it ended."""
+"""Local solution with the second-order condition checked, and saddles left along negative curvature.
+
+A method stops where the first-order conditions hold: that may be a saddle or a maximum, above all when it started at
+one. `solve_locally` runs a method, checks the point, follows a direction of negative curvature downhill as far as the
+objective falls with the violation kept small, and starts the method there; again until the check is satisfied.
+"""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from optdsl.methods.driver import Limits, Method, Outcome, Record, drive
+from optdsl.methods.driver import Ending, Limits, Method, Outcome, Record, drive
+from optdsl.methods.second_order import SecondOrder, check
 from optdsl.nlp import Nlp
 
+MOST_ESCAPES = 6
+"""How often a run goes on from a point of negative curvature."""
+LOWER = 1e-9
+"""By how much, relative to its size, an objective must fall to count as lower."""
+FIRST_STEP, GROWTH, LONGEST = 1e-4, 2.0, 60
+"""The first step along a direction relative to the point's size, its growth, and how often it may grow."""
+NUDGE = 1e-2
+"""How far a start that is stationary by accident is moved, relative to its size."""
+ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
 
-class SecondOrder(enum.Enum):
-    """The second-order necessary condition at a point."""
-
-    SATISFIED = "no feasible direction has negative curvature"
-    VIOLATED = "a feasible direction has negative curvature"
-    UNKNOWN = "not decided"
+Watch = Callable[[int, Record, np.ndarray], None]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
+class Escape:
+    """One attempt to leave a point: its objective, the direction (n,), the objective after, whether it is lower."""
+
+    before: float
+    direction: np.ndarray
+    after: float
+    succeeded: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class LocalAnswer:
-    """A method's outcome, the curvature there, the direction of negative curvature (n,) where one was found."""
+    """Where a local solve ended: its outcome (iterations, evaluations and trace of all runs), what the check found.
+
+    second_order is None where the run did not end at a stationary point. notes: what a person should hear.
+    """
 
     outcome: Outcome
-    second_order: SecondOrder
-    escape: np.ndarray | None = None
+    second_order: SecondOrder | None
+    escapes: tuple[Escape, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class StartedAt:
+    """A problem with another start."""
+
+    inner: Nlp
+    start: np.ndarray
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 def solve_locally(
     problem: Nlp,
     method: Method[Any],
     limits: Limits | None = None,
-    watch: Callable[[int, Record, np.ndarray], None] | None = None,
+    watch: Watch | None = None,
+    keep_path: bool = False,
+    escapes: int = MOST_ESCAPES,
 ) -> LocalAnswer:
-    """Run a method from the problem's start."""
-    return LocalAnswer(drive(method, problem, limits, watch), SecondOrder.UNKNOWN)
+    """Run a method and leave saddles; the answer says what kind of point it is.
+
+    limits hold for all runs together. `watch` hears iterations numbered through. A convex problem (`problem.convex`)
+    needs no check: its second_order is None.
+    """
+    limits = limits or Limits()
+    outcome = drive(method, problem, limits, watch, keep_path)
+    if problem.convex or outcome.ending not in ENDED_WELL:
+        return LocalAnswer(outcome, None)
+    found: SecondOrder | None = _checked(problem, outcome)
+    tried: list[Escape] = []
+    notes: list[str] = []
+    stuck = _nudged_start(problem, outcome, found) if found is not None else None
+    if stuck is not None:
+        again = _run(StartedAt(problem, stuck), method, limits, watch, keep_path, outcome)
+        notes.append("the start is stationary by accident: it was moved a little")
+        if _is_better(again, outcome):
+            outcome = _joined(outcome, again)
+            found = _checked(problem, outcome) if outcome.ending in ENDED_WELL else None
+        else:
+            outcome = _joined(again, outcome)
+    while found is not None and found.direction is not None and len(tried) < escapes:
+        left = _escaped(problem, method, limits, watch, keep_path, outcome, found.direction)
+        tried.extend(left.attempts)
+        outcome = left.outcome
+        if not left.succeeded:
+            notes.append("negative curvature was found, but following it led to no lower point")
+            break
+        notes.append("a point with negative curvature was left: the solve went on below it")
+        found = _checked(problem, outcome) if outcome.ending in ENDED_WELL else None
+    return LocalAnswer(outcome, found, tuple(tried), tuple(notes))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Left:
+    outcome: Outcome
+    attempts: tuple[Escape, ...]
+    succeeded: bool
+
+
+def _checked(problem: Nlp, outcome: Outcome) -> SecondOrder:
+    with np.errstate(all="ignore"):
+        return check(problem, outcome.x, outcome.row_multipliers, outcome.bound_multipliers)
+
+
+def _escaped(
+    problem: Nlp,
+    method: Method[Any],
+    limits: Limits,
+    watch: Watch | None,
+    keep_path: bool,
+    outcome: Outcome,
+    direction: np.ndarray,
+) -> _Left:
+    """The outcome of the first run from below the point that ends lower, trying both signs, the lower one first."""
+    attempts: list[Escape] = []
+    starts = [(_downhill(problem, outcome, sign * direction), sign) for sign in (1.0, -1.0)]
+    with np.errstate(all="ignore"):
+        starts.sort(key=lambda pair: float(problem.objective(pair[0])))
+    for start, sign in starts:
+        if np.array_equal(start, outcome.x):
+            continue
+        again = _run(StartedAt(problem, start), method, limits, watch, keep_path, outcome)
+        lower = _is_better(again, outcome)
+        attempts.append(Escape(outcome.record.objective, sign * direction, again.record.objective, lower))
+        if lower:
+            return _Left(_joined(outcome, again), tuple(attempts), True)
+        outcome = _joined(again, outcome)
+        if outcome.iterations >= limits.iterations:
+            break
+    return _Left(outcome, tuple(attempts), False)
+
+
+def _downhill(problem: Nlp, outcome: Outcome, direction: np.ndarray) -> np.ndarray:
+    """The point along a direction, kept in the bounds, to which the objective falls without much violation.
+
+    Rows that curve are left by the square of the step; the method that starts there brings them back.
+    """
+    x = outcome.x
+    best, lowest = x, outcome.record.objective
+    step = FIRST_STEP * max(1.0, float(np.linalg.norm(x)))
+    with np.errstate(all="ignore"):
+        allowed = 1e-6 + _violation(problem, x)
+        for _ in range(LONGEST):
+            trial = np.clip(x + step * direction, problem.lower, problem.upper)
+            value = float(problem.objective(trial))
+            falls = np.isfinite(value) and value < lowest
+            if not falls or _violation(problem, trial) > allowed + 0.1 * step or np.array_equal(trial, best):
+                break
+            best, lowest = trial, value
+            step *= GROWTH
+    return best
+
+
+def _violation(problem: Nlp, x: np.ndarray) -> float:
+    values = problem.constraints(x)
+    outside = np.maximum(problem.row_lower - values, values - problem.row_upper)
+    worst = float(outside.max(initial=0.0))
+    return worst if np.isfinite(worst) else np.inf
+
+
+def _nudged_start(problem: Nlp, outcome: Outcome, found: SecondOrder) -> np.ndarray | None:
+    """Another start where variables that matter never moved from a symmetric one; None where none did.
+
+    A variable that the functions know of, whose gradient is exactly 0 at the start and that ends where it started, has
+    been kept there by symmetry (zeros in a product). A strict minimum is one all the same.
+    """
+    if found.strict:
+        return None
+    lower, upper = problem.lower, problem.upper
+    origin = np.clip(problem.start, lower, upper)
+    still = (outcome.x == origin) & (lower < upper) & (origin > lower) & (origin < upper)
+    if not still.any():
+        return None
+    place = np.arange(1, len(origin) + 1)
+    # Equidistributed signs and sizes (multiples of the golden ratio): no two alike, the same in every run.
+    pattern = 2.0 * np.mod(place * 0.6180339887498949, 1.0) - 1.0
+    pattern = np.where(np.abs(pattern) < 0.1, 0.5, pattern)
+    moved = origin + NUDGE * np.maximum(1.0, np.abs(origin)) * pattern
+    start = np.where(still, np.clip(moved, lower, upper), outcome.x)
+    with np.errstate(all="ignore"):
+        slope = np.abs(problem.gradient(start)) + _row_slopes(problem, start)
+        matters = still & (slope > 0)
+        start = np.where(matters, start, outcome.x)
+        defined = np.isfinite(problem.objective(start)) and np.isfinite(problem.constraints(start)).all()
+    return start if matters.any() and defined else None
+
+
+def _row_slopes(problem: Nlp, x: np.ndarray) -> np.ndarray:
+    pattern = problem.jacobian_pattern
+    return np.bincount(pattern.columns, weights=np.abs(problem.jacobian(x)), minlength=len(x))
+
+
+def _run(
+    problem: StartedAt,
+    method: Method[Any],
+    limits: Limits,
+    watch: Watch | None,
+    keep_path: bool,
+    before: Outcome,
+) -> Outcome:
+    """Another run of the method with what is left of the limits, its iterations numbered on."""
+    seconds = None if limits.seconds is None else max(0.0, limits.seconds - before.seconds)
+    rest = replace(limits, iterations=max(0, limits.iterations - before.iterations), seconds=seconds)
+    heard = None
+    if watch is not None:
+        tell = watch
+
+        def heard(iteration: int, record: Record, x: np.ndarray) -> None:
+            tell(before.iterations + iteration, record, x)
+
+    return drive(method, problem, rest, heard, keep_path)  # type: ignore[arg-type]
+
+
+def _is_better(new: Outcome, old: Outcome) -> bool:
+    """Whether a run ended well and lower, or falls forever."""
+    if new.ending is Ending.UNBOUNDED:
+        return True
+    size = max(1.0, abs(old.record.objective), abs(new.record.objective))
+    return new.ending in ENDED_WELL and new.record.objective < old.record.objective - LOWER * size
+
+
+def _joined(first: Outcome, last: Outcome) -> Outcome:
+    """The last outcome with the effort of both."""
+    shift = np.zeros(last.trace.shape[1])
+    shift[0], shift[-2], shift[-1] = first.iterations, first.trace[-1, -2], first.seconds
+    paths = first.path is not None and last.path is not None
+    return replace(
+        last,
+        iterations=first.iterations + last.iterations,
+        seconds=first.seconds + last.seconds,
+        evaluations={
+            kind: first.evaluations.get(kind, 0) + last.evaluations.get(kind, 0)
+            for kind in {**first.evaluations, **last.evaluations}
+        },
+        trace=np.vstack([first.trace, last.trace + shift]),
+        notes=(*first.notes, *((first.iterations + k, note) for k, note in last.notes)),
+        path=np.vstack([first.path, last.path]) if paths else last.path,  # type: ignore[list-item]
+    )

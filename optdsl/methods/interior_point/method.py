@@ -202,7 +202,7 @@ class InteriorPoint:
         found = main.errors()
         feasible = self._feasible(main)
         if found.largest <= self.tolerance and feasible:
-            return replace(state, ending=Ending.CONVERGED)
+            return _final(state, Ending.CONVERGED)
         if main.at.f < FAR_DOWN and direction is not None:
             if feasible:
                 kept = _ray(state, direction, self.feasibility)
@@ -279,7 +279,7 @@ class InteriorPoint:
         main, restoring = state.main, state.restoring
         assert main is not None and restoring is not None and isinstance(restoring.form, Elastic)
         if state.record.primal > self.feasibility:
-            return replace(state, ending=Ending.LOCALLY_INFEASIBLE)
+            return _final(state, Ending.LOCALLY_INFEASIBLE)
         back = returned(main, restoring, any_point=True)
         if back is None or main.at.theta <= self.tolerance:
             return _given_up(state)
@@ -318,7 +318,17 @@ def _given_up(state: InteriorState) -> InteriorState:
     if state.nearly is None:
         return replace(state, ending=Ending.NO_PROGRESS)
     best = state.nearly
-    return replace(state, main=best.main, restoring=None, record=best.record, ending=Ending.ACCEPTABLE)
+    return _final(replace(state, main=best.main, restoring=None, record=best.record), Ending.ACCEPTABLE)
+
+
+def _final(state: InteriorState, ending: Ending) -> InteriorState:
+    """The end at a point, whose record speaks of the point inside its bounds that is handed back."""
+    problem, x = state.problem, state.x
+    here = _unsolved(problem, x)
+    if not np.isfinite(here.objective) or not np.isfinite(here.primal):
+        return replace(state, ending=ending)
+    record = replace(state.record, objective=here.objective, primal=here.primal)
+    return replace(state, record=record, ending=ending)
 
 
 def _ray(state: InteriorState, direction: np.ndarray, feasibility: float) -> np.ndarray | None:

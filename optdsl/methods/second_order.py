@@ -1,0 +1,317 @@
+"""Whether a stationary point satisfies the second-order conditions, and a direction of negative curvature when not.
+
+The second-order necessary condition asks for d'Hd >= 0 on the critical cone: d keeps rows and bounds that are active
+with a multiplier, and does not leave through those that are active without one. H is the Hessian of the Lagrangian
+(Nocedal and Wright 2006, theorem 12.5). What is active without a multiplier is left out first: what holds on the
+larger cone holds on the cone. Only where it does not hold there are its faces looked at: the least curvature on a
+polyhedral cone is taken inside one of its faces, at the lowest eigenvector of that face's span, so that looking at
+all faces decides.
+
+Variables are scaled by the rows of H first, with a floor that comes from the accuracy of multipliers: the sign of a
+small curvature beside a large one counts, noise does not.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+import scipy.sparse.linalg
+
+from optdsl.methods.linear_algebra.kkt import kkt
+from optdsl.nlp import Nlp, Pattern
+
+ACCURACY = 1e-8
+"""How accurate multipliers and points are taken to be, relative to their size."""
+ZERO = 1e-5
+"""A curvature of the scaled Hessian above minus this counts as not negative."""
+NEAR, BOTH_SMALL, STRONG = 1e-6, 1e-3, 1e-4
+"""Closer to a side than the first: active. Closer than the second: active with a multiplier of more than the third that
+is large beside the distance, perhaps without one where both are small (a barrier keeps their product small)."""
+SMALLEST_PULL = 1e-4
+"""Multipliers are measured by the objective's gradient where that is below 1, but not below this."""
+SMALL = 500
+"""Up to so many variables the null space is computed as a dense basis."""
+MOST_FACES = 7
+"""Up to so many sides active without a multiplier all faces of the critical cone are looked at."""
+
+
+class Curvature(enum.Enum):
+    """What the check found; the value is the sentence that a person reads."""
+
+    SATISFIED = "no direction along the active constraints has negative curvature"
+    VIOLATED = "a direction along the active constraints has negative curvature"
+    UNKNOWN = "the curvature along the active constraints could not be decided"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SecondOrder:
+    """The finding; least: the smallest scaled curvature found (nan: none was computed).
+
+    direction (n,): of length 1, where violated: the Lagrangian curves down along it and it leaves no active side.
+    strict: positive curvature in every direction, so that the point is a strict local minimum.
+    """
+
+    curvature: Curvature
+    least: float
+    direction: np.ndarray | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Cone:
+    """The critical cone in free variables: H, rows E d = 0, rows I d >= 0; `free` (k,): places of the variables."""
+
+    free: np.ndarray
+    hessian: sp.csr_array
+    equal: sp.csr_array
+    inward: sp.csr_array
+    scale: np.ndarray
+
+
+def check(
+    problem: Nlp, x: np.ndarray, row_multipliers: np.ndarray, bound_multipliers: np.ndarray
+) -> SecondOrder:
+    """The second-order condition at a point with its multipliers, in nlp's signs."""
+    cone = _critical_cone(problem, x, row_multipliers, bound_multipliers)
+    if cone is None:
+        return SecondOrder(Curvature.UNKNOWN, np.nan)
+    if not len(cone.free):
+        return SecondOrder(Curvature.SATISFIED, np.inf, strict=True)
+    if len(cone.free) > SMALL:
+        return _large(cone, len(x))
+    return _small(cone, len(x))
+
+
+def _critical_cone(
+    problem: Nlp, x: np.ndarray, row_multipliers: np.ndarray, bound_multipliers: np.ndarray
+) -> _Cone | None:
+    """The cone at a point; None where derivatives are undefined."""
+    values = problem.constraints(x)
+    jacobian = problem.jacobian_pattern.matrix(problem.jacobian(x))
+    hessian, noise = _hessian(problem, x, row_multipliers)
+    if not (
+        np.isfinite(values).all() and np.isfinite(jacobian.data).all() and np.isfinite(hessian.data).all()
+    ):
+        return None
+    pull = float(np.abs(problem.gradient(x)).max(initial=0.0))
+    unit = min(1.0, max(pull, SMALLEST_PULL)) if np.isfinite(pull) else 1.0
+    held, maybe, sign = _activity(x, problem.lower, problem.upper, bound_multipliers, unit)
+    free = np.flatnonzero(~held)
+    row_held, row_maybe, row_sign = _activity(
+        values, problem.row_lower, problem.row_upper, row_multipliers / unit
+    )
+    everywhere = sp.csr_array(sp.eye(len(x)))
+    at_bound = np.flatnonzero(maybe)
+    # A direction may go inward only: up from a lower side (sign 1), down from an upper one (sign -1).
+    inward = sp.vstack(
+        [
+            sp.diags_array(row_sign[row_maybe]) @ jacobian[np.flatnonzero(row_maybe)],
+            sp.diags_array(sign[at_bound]) @ everywhere[at_bound],
+        ],
+        format="csr",
+    )
+    hessian = sp.csr_array(hessian[free][:, free])
+    largest = np.maximum(abs(hessian).max(axis=1).toarray().ravel() if len(free) else 0.0, noise[free])
+    scale = 1.0 / np.sqrt(np.where(largest > 0, largest, 1.0))
+    by = sp.diags_array(scale)
+    return _Cone(
+        free=free,
+        hessian=sp.csr_array(by @ hessian @ by),
+        equal=_normed(sp.csr_array(jacobian[np.flatnonzero(row_held)][:, free] @ by)),
+        inward=_normed(sp.csr_array(inward[:, free] @ by)),
+        scale=scale,
+    )
+
+
+def _activity(
+    values: np.ndarray, lower: np.ndarray, upper: np.ndarray, multipliers: np.ndarray, unit: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which sides are active with a multiplier, which perhaps without, and 1 at a lower side, -1 at an upper one.
+
+    unit: what a multiplier is measured by.
+    """
+    below, above = values - lower, upper - values
+    sign = np.where(below <= above, 1.0, -1.0)
+    side = np.where(below <= above, lower, upper)
+    size = np.maximum(1.0, np.abs(np.where(np.isfinite(side), side, 1.0)))
+    distance = np.minimum(below, above) / size
+    # A multiplier pushes from its side: negative at a lower one.
+    push = np.maximum(0.0, -sign * multipliers)
+    equality = lower >= upper
+    close = distance <= NEAR
+    strong = (distance <= BOTH_SMALL) & (push > STRONG * unit) & (push >= 10.0 * np.maximum(distance, 0.0))
+    weak = ~strong & (close | ((distance <= BOTH_SMALL) & (push >= 0.01 * np.maximum(distance, 0.0))))
+    return equality | strong, weak & ~equality, sign
+
+
+def _normed(rows: sp.csr_array) -> sp.csr_array:
+    """Rows of length 1; empty ones stay."""
+    lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    return sp.csr_array(sp.diags_array(1.0 / np.where(lengths > 0, lengths, 1.0)) @ rows)
+
+
+def _hessian(problem: Nlp, x: np.ndarray, multipliers: np.ndarray) -> tuple[sp.csr_array, np.ndarray]:
+    """The Lagrangian's Hessian (n, n), and for each variable the size below which its entries are noise / ZERO."""
+    pattern = problem.hessian_pattern
+    ones = np.ones(len(multipliers))
+    if pattern is None:
+        eye = np.eye(len(x))
+        whole = np.array([problem.hessian_product(x, multipliers, direction) for direction in eye])
+        return sp.csr_array(whole), np.abs(whole).max(axis=1) * (ACCURACY / ZERO)
+    values = problem.hessian(x, multipliers)
+    parts = (
+        problem.hessian(x, 0.0 * ones, 1.0),
+        problem.hessian(x, multipliers, 0.0),
+        problem.hessian(x, ones, 0.0),
+    )
+    entries = np.nan_to_num(np.max([np.abs(part) for part in parts], axis=0), posinf=0.0)
+    noise = np.zeros(len(x))
+    np.maximum.at(noise, pattern.rows, entries)
+    np.maximum.at(noise, pattern.columns, entries)
+    return pattern.symmetric(values), noise * (ACCURACY / ZERO)
+
+
+# ------------------------------------------------------------------------------------------------ small problems
+
+
+def _small(cone: _Cone, n: int) -> SecondOrder:
+    """By a dense basis of the null space and its lowest eigenvector, face by face where sides may be left."""
+    hessian, equal, inward = cone.hessian.toarray(), cone.equal.toarray(), cone.inward.toarray()
+    least, direction = _lowest(hessian, equal)
+    if direction is None or least >= -ZERO:
+        return SecondOrder(Curvature.SATISFIED, least, strict=least > ZERO)
+    found = _inward(direction, inward)
+    if found is not None:
+        return SecondOrder(Curvature.VIOLATED, least, _whole(cone, found, n))
+    count = len(inward)
+    all_held = tuple(range(count))
+    chosen = range(1, count + 1) if count <= MOST_FACES else (1, count - 1, count)
+    lowest = np.inf
+    for size in chosen:
+        kept_faces = (
+            itertools.combinations(range(count), size) if count <= MOST_FACES or size == 1 else [all_held]
+        )
+        for kept in kept_faces:
+            value, direction = _lowest(hessian, np.vstack([equal, inward[list(kept)]]))
+            lowest = min(lowest, value)
+            if direction is None or value >= -ZERO:
+                continue
+            others = [i for i in all_held if i not in kept]
+            found = _inward(direction, inward[others])
+            if found is not None:
+                return SecondOrder(Curvature.VIOLATED, value, _whole(cone, found, n))
+    decided = count <= MOST_FACES
+    return SecondOrder(Curvature.SATISFIED if decided else Curvature.UNKNOWN, lowest)
+
+
+def _lowest(hessian: np.ndarray, rows: np.ndarray) -> tuple[float, np.ndarray | None]:
+    """The lowest eigenvalue of a symmetric matrix on the null space of rows, and its eigenvector; inf without one."""
+    basis = _null_space(rows)
+    if basis.shape[1] == 0:
+        return np.inf, None
+    values, vectors = scipy.linalg.eigh(basis.T @ hessian @ basis, subset_by_index=(0, 0))
+    return float(values[0]), basis @ vectors[:, 0]
+
+
+def _null_space(rows: np.ndarray) -> np.ndarray:
+    """An orthonormal basis (k, k - rank) of the directions that rows (., k) map to 0."""
+    if not len(rows):
+        return np.eye(rows.shape[1])
+    q, r, _ = scipy.linalg.qr(rows.T, pivoting=True)
+    pivots = np.abs(np.diag(r))
+    rank = int(np.count_nonzero(pivots > 1e-9 * max(1.0, pivots.max(initial=0.0))))
+    return np.asarray(q[:, rank:])
+
+
+def _inward(direction: np.ndarray, inward: np.ndarray | sp.csr_array) -> np.ndarray | None:
+    """The direction or its opposite, whichever leaves no side outward; None when both do."""
+    slopes = inward @ direction
+    room = 1e-9
+    if (slopes >= -room).all():
+        return direction
+    return -direction if (slopes <= room).all() else None
+
+
+def _whole(cone: _Cone, direction: np.ndarray, n: int) -> np.ndarray:
+    """A scaled direction of the free variables as one of all variables, of length 1."""
+    whole = np.zeros(n)
+    whole[cone.free] = cone.scale * direction
+    return whole / np.linalg.norm(whole)
+
+
+# ------------------------------------------------------------------------------------------------ large problems
+
+
+def _large(cone: _Cone, n: int) -> SecondOrder:
+    """By the inertia of the KKT matrix; where it says no, a direction by Lanczos on the projected Hessian."""
+    if _convex_along(cone, cone.equal, ZERO):
+        return SecondOrder(Curvature.SATISFIED, -ZERO, strict=_convex_along(cone, cone.equal, -ZERO))
+    for rows in (cone.equal, sp.csr_array(sp.vstack([cone.equal, cone.inward]))):
+        least, direction = _lanczos(cone.hessian, rows)
+        if direction is None:
+            return SecondOrder(Curvature.UNKNOWN, least)
+        if least < -ZERO:
+            found = _inward(direction, cone.inward) if rows is cone.equal else direction
+            if found is not None:
+                return SecondOrder(Curvature.VIOLATED, least, _whole(cone, found, n))
+        elif rows is cone.equal:
+            return SecondOrder(Curvature.SATISFIED, least)
+    return SecondOrder(Curvature.UNKNOWN, least)
+
+
+def _lower(matrix: sp.csr_array) -> tuple[Pattern, np.ndarray]:
+    entries = sp.coo_array(sp.tril(matrix))
+    return Pattern(entries.row.astype(np.int64), entries.col.astype(np.int64), matrix.shape), entries.data
+
+
+def _convex_along(cone: _Cone, rows: sp.csr_array, shift: float) -> bool:
+    """Whether H + shift I is positive definite on the null space of rows, by Sylvester's law (Gould 1985)."""
+    m, k = rows.shape
+    hessian_pattern, values = _lower(cone.hessian)
+    entries = sp.coo_array(rows)
+    pattern = Pattern(entries.row.astype(np.int64), entries.col.astype(np.int64), (m, k))
+    system = kkt(hessian_pattern, pattern)
+    # Dependent rows: a tiny block in their corner leaves what is asked for as it is, and gives each a negative pivot.
+    inertia = system.factorize(values, np.full(k, shift), entries.data, np.full(m, 1e-10))
+    if inertia.singular or inertia.negative != m:
+        return False
+    probe = np.sin(1.0 + np.arange(k + m, dtype=float))
+    return bool(system.solve(probe)[1] <= 1e-6)
+
+
+def _lanczos(hessian: sp.csr_array, rows: sp.csr_array) -> tuple[float, np.ndarray | None]:
+    """The lowest eigenvalue of the Hessian projected on the null space of rows; None where it did not converge."""
+    m, k = rows.shape
+    entries = sp.coo_array(rows)
+    pattern = Pattern(entries.row.astype(np.int64), entries.col.astype(np.int64), (m, k))
+    nothing = Pattern(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), (k, k))
+    system = kkt(nothing, pattern)
+    system.factorize(np.zeros(0), np.ones(k), entries.data, np.full(m, 1e-10))
+
+    def projected(v: np.ndarray) -> np.ndarray:
+        return system.solve(np.concatenate([np.ravel(v), np.zeros(m)]))[0][:k]
+
+    # Directions outside the null space are lifted above every eigenvalue inside, so that they are never the lowest.
+    lift = float(abs(hessian).sum(axis=1).max()) + 1.0
+
+    def operator(v: np.ndarray) -> np.ndarray:
+        inside = projected(v)
+        return projected(hessian @ inside) + lift * (np.ravel(v) - inside)
+
+    start = np.cos(1.0 + np.arange(k, dtype=float))
+    linear = scipy.sparse.linalg.LinearOperator((k, k), matvec=operator, dtype=float)
+    try:
+        vectors = np.real(
+            scipy.sparse.linalg.eigsh(linear, 1, which="SA", v0=start, tol=1e-4, maxiter=300)[1]
+        )
+    except scipy.sparse.linalg.ArpackNoConvergence as stopped:
+        if not len(stopped.eigenvalues):
+            return np.nan, None
+        vectors = np.real(stopped.eigenvectors)
+    direction = projected(vectors[:, 0])
+    return float(direction @ (hessian @ direction) / (direction @ direction)), direction
