@@ -129,7 +129,7 @@ def _solve(
     asked = asked_for(model, method, options)
     controls.enter("classifying")
     with clock.lap("classify"):
-        analysis = _solvable(analyze(model))
+        analysis = _solvable(analyze(model, doubt="quick"))
         special = None if _of_engine(asked) else special_form(analysis)
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)

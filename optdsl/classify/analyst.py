@@ -14,7 +14,7 @@ from optdsl.classify.arrays import auxiliary_rows, objective_arrays
 from optdsl.classify.collect import Collector
 from optdsl.classify.cones import Affine, CollectedCone
 from optdsl.classify.domain import on_domain
-from optdsl.classify.doubt import first_witness
+from optdsl.classify.doubt import Doubt, first_witness
 from optdsl.classify.facts import Facts
 from optdsl.classify.held import hold, require_convex_domain, unbrought
 from optdsl.classify.infinite import culprit, sound
@@ -43,18 +43,20 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def analyze(model: Model, *, explain: bool = False) -> Analysis:
+def analyze(model: Model, *, explain: bool = False, doubt: Doubt = "plain") -> Analysis:
     """The verdict on a model. With `explain`, statements get their signs and proofs, which a solve does without.
 
-    Raises ModelError for indices outside their sets and the like.
+    doubt: how a witness is searched for where nothing is proved: `plain` for people to read, `quick` as it is found,
+    `none` not at all. Raises ModelError for indices outside their sets and the like.
     """
     with np.errstate(all="ignore"):  # what is not a finite number is reported where it becomes a coefficient
-        return _Analyst(model, explain).run()
+        return _Analyst(model, explain, doubt).run()
 
 
 class _Analyst:
-    def __init__(self, model: Model, explain: bool) -> None:
+    def __init__(self, model: Model, explain: bool, doubt: Doubt) -> None:
         self.model = model
+        self.doubt = doubt
         self.explain = explain
         self.auxiliary = Auxiliary(model.columns)
         self.facts = Facts.of(model)
@@ -425,7 +427,7 @@ class _Analyst:
             n = self.model.columns
             affine = [(s.matrix(n), low, high) for _, s, low, high, new in self.pending if not s.bent and new is None]
             broken = {fact.name for fact in self.statements if not fact.ok}
-            witness = first_witness(self.model, broken, affine, direction)
+            witness = first_witness(self.model, broken, affine, direction, self.doubt)
             return Analysis(
                 self.model,
                 kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,17 +13,28 @@ from optdsl.model.model import Model
 if TYPE_CHECKING:
     from optdsl.classify.witness import Domain, Statement, Witness
 
+Doubt = Literal["plain", "quick", "none"]
+QUICK, PATIENT = 0.1, 1.0
+"""Seconds for one statement."""
+
 Affine = tuple[sp.csr_array, np.ndarray, np.ndarray]
 
 
 def first_witness(
-    model: Model, broken: Collection[str], affine: Sequence[Affine], direction: np.ndarray | None
+    model: Model,
+    broken: Collection[str],
+    affine: Sequence[Affine],
+    direction: np.ndarray | None,
+    doubt: Doubt = "plain",
 ) -> Witness | None:
     """Two points that show that one of the statements named in `broken` is not convex.
 
     affine: rows (matrix, lower, upper) over the model's columns that D includes. direction (n,): one along which the
-    objective is known to curve the wrong way.
+    objective is known to curve the wrong way. doubt: `plain` numbers for people to read, `quick` as they are found,
+    `none` for no search.
     """
+    if doubt == "none":
+        return None
     from optdsl.classify.witness import Statement, find_witness  # loads much, and most models are convex
 
     domain = _domain(model, affine)
@@ -36,7 +47,10 @@ def first_witness(
         if constraint.name in broken:
             found.extend((Statement.of_relation(constraint, r), []) for r in constraint.relations)
     for statement, along in found:
-        witness = find_witness(model, statement, domain, directions=along)
+        seconds = QUICK if doubt == "quick" else PATIENT
+        witness = find_witness(
+            model, statement, domain, directions=along, budget_seconds=seconds, plainly=doubt == "plain"
+        )
         if witness is not None:
             return witness
     return None

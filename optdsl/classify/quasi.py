@@ -137,7 +137,7 @@ class _Recognizer:
     def _constraints(self) -> Model:
         """The model without objective, constraints that are levels written as convex ones."""
         model = replace(self.model, objective=None)
-        analysis = analyze(model)
+        analysis = analyze(model, doubt="none")
         if analysis.convexity == "convex":
             return model
         broken = {s.name for s in analysis.statements if not s.ok}
@@ -153,7 +153,7 @@ class _Recognizer:
             else:
                 constraints.append(constraint)
         model = replace(model, constraints=tuple(constraints))
-        analysis = analyze(model)
+        analysis = analyze(model, doubt="none")
         if analysis.convexity != "convex":
             worst = next((s for s in analysis.statements if not s.ok), None)
             name = worst.name if worst is not None else ""
@@ -199,7 +199,7 @@ class _Recognizer:
             fact = self.facts.find(core, root)
             fits = bool((fact.convex if sense == "minimize" else fact.concave).all())
             if fits or isinstance(core, (sympy.Add, sympy.Mul)):
-                analysis = analyze(program.with_objective(core, sense))
+                analysis = analyze(program.with_objective(core, sense), doubt="none")
                 if analysis.convexity == "convex":
                     return replace(program, analysis=analysis)
             peeled = self.rules.peeled(core, root)
@@ -224,7 +224,7 @@ class _Recognizer:
             why = NotQuasiconvex(self.objective.name, reason.reason, where, reason.node)
             raise _Broken(why) from None
         for sample in samples:
-            if analyze(sample).convexity != "convex":
+            if analyze(sample, doubt="none").convexity != "convex":
                 reason_ = "its levels are not recognized as convex"
                 raise _Broken(NotQuasiconvex(self.objective.name, reason_, self.objective.span, program.core))
         return replace(program, kind="levels")

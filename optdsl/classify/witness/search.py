@@ -7,7 +7,7 @@ proposed is made plain (`plain.py`) and judged (`verify.py`).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,16 +40,17 @@ def find_witness(
     seed: int = 0,
     budget_seconds: float = 1.0,
     directions: Sequence[np.ndarray] = (),
+    plainly: bool = True,
 ) -> Witness | None:
     """Two points of D at which a statement is not as curved as its role needs, or None where none was found.
 
     `directions` (n,) along which the statement is known to curve the wrong way somewhere are tried first. The same
-    seed gives the same witness unless the time runs out.
+    seed gives the same witness unless the time runs out. Not `plainly`: the first that holds, whatever its numbers.
     """
     if not has_variables(statement.expression):
         return None
     with np.errstate(all="ignore"):  # values may be outside domains, and too large
-        return _Search(model, statement, domain, seed, budget_seconds).run(directions)
+        return _Search(model, statement, domain, seed, budget_seconds, plainly).run(directions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,10 @@ class _Late(Exception):
 
 
 class _Search:
-    def __init__(self, model: Model, statement: Statement, domain: Domain, seed: int, budget: float) -> None:
+    def __init__(
+        self, model: Model, statement: Statement, domain: Domain, seed: int, budget: float, plainly: bool
+    ) -> None:
+        self.plainly = plainly
         self.budget, self.deadline = budget, time.perf_counter() + budget
         self.model, self.statement, self.domain = model, statement, domain
         self.rng = np.random.default_rng(seed)
@@ -348,14 +352,18 @@ class _Search:
             if key in tried and len(tried) >= TOP:
                 continue
             tried.add(key)
-            plain = Plain(self.sampler, self.statement, self.gaps, candidate)
-            for form in plain.forms(pool):
+            for form in self._forms(candidate, pool):
                 witness = self.judge.accept(form)
                 if witness is not None:
                     return witness
                 if self.late:
                     return None
         return None
+
+
+    def _forms(self, candidate: Candidate, pool: np.ndarray) -> Iterable[Candidate]:
+        """Forms of a candidate to show."""
+        return Plain(self.sampler, self.statement, self.gaps, candidate).forms(pool) if self.plainly else (candidate,)
 
 
 def is_partial_statement(statement: Statement) -> bool:
