@@ -148,7 +148,7 @@ def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAns
     if prepared.analysis.smoothness in ("smooth", "C1"):
         return problem, answer
     for smoothing in SMOOTHINGS[1:]:
-        if answer.outcome.ending not in (Ending.CONVERGED, Ending.NO_PROGRESS):
+        if answer.outcome.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE, Ending.NO_PROGRESS):
             break
         sharper = _problem(prepared.analysis, smoothing)
         sharper.start = answer.outcome.x
@@ -215,7 +215,7 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
             show=shown_values(model, None, {}, {}),
         )
     smooth = analysis.smoothness in ("smooth", "C1")
-    point = LocalPoint(problem, outcome, SecondOrder[answer.second_order.name], answer.escape, smooth)
+    point = LocalPoint(problem, outcome, *_curvature(answer), smooth)
     judged, restored = judge_locally(model, analysis, point, prepared.options)
     variables = variable_answers(model, outcome.x, restored.reduced_cost)
     constraints = constraint_answers(model, judged.slacks, restored.duals)
@@ -232,6 +232,14 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
         notes=(*base.notes, *judged.notes),
         expressions=let_values(model, outcome.x),
     )
+
+
+def _curvature(answer: LocalAnswer) -> tuple[SecondOrder, np.ndarray | None]:
+    """The outcome of the second-order check, and the direction of negative curvature where there is one."""
+    found = answer.second_order
+    if found is None:
+        return SecondOrder.UNKNOWN, None
+    return SecondOrder[found.curvature.name], found.direction
 
 
 def _trace(problem: ModelProblem, outcome: Outcome) -> TraceTable:
