@@ -64,8 +64,10 @@ def _pow_range(x: Interval, p: Interval) -> Interval:
     lo = np.where(signed, np.where(across, -np.inf, both.lo), even.lo)
     hi = np.where(signed, np.where(across, np.inf, both.hi), even.hi)
     bounds = outward(lo, hi)
-    lo = np.where(signed | (bounds.lo > 0), bounds.lo, 0.0)
-    return whole_where(np.isnan(exponent) | (x.lo > x.hi), Interval(lo, bounds.hi))
+    # rounding outward must not lose a sign
+    lo = np.where((signed & (x.lo < 0)) | (bounds.lo > 0), bounds.lo, 0.0)
+    hi = np.where(signed & (x.hi <= 0), np.minimum(bounds.hi, 0.0), bounds.hi)
+    return whole_where(np.isnan(exponent) | (x.lo > x.hi), Interval(lo, hi))
 
 
 def _pow_slope(x: Interval, p: Interval) -> tuple[Array, ...]:
