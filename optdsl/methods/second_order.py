@@ -103,7 +103,7 @@ def _critical_cone(
     held, maybe, sign = _activity(x, problem.lower, problem.upper, bound_multipliers, unit)
     free = np.flatnonzero(~held)
     row_held, row_maybe, row_sign = _activity(
-        values, problem.row_lower, problem.row_upper, row_multipliers / unit
+        values, problem.row_lower, problem.row_upper, row_multipliers, unit
     )
     everywhere = sp.csr_array(sp.eye(len(x)))
     at_bound = np.flatnonzero(maybe)
