@@ -12,9 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from optdsl.methods.bfgs import BFGS
+from optdsl.methods.conjugate_gradient import ConjugateGradient
+from optdsl.methods.gradient_descent import GradientDescent
 from optdsl.methods.interior_point import InteriorPoint
 from optdsl.methods.lbfgs import LBFGS
 from optdsl.methods.levenberg_marquardt import LevenbergMarquardt
+from optdsl.methods.nesterov import Nesterov
+from optdsl.methods.sqp import SQP
 from optdsl.methods.trust_region import TrustRegion
 from optdsl.nlp import Nlp
 
@@ -147,6 +152,62 @@ METHODS: tuple[Row, ...] = (
         ),
         source="More 1978; Transtrum and Sethna 2012",
         choose_when="the objective is a sum of squares, as in curve fitting; it is the most precise there",
+    ),
+    Row(
+        name="sqp",
+        what="sequential quadratic programming with an active-set solver",
+        factory=SQP,
+        takes=Takes(bounds=True, rows=True, most_variables=200, most_rows=400),
+        guarantee="local",
+        options=(
+            TOL,
+            Setting("hessian", "word", "exact", "second derivatives of the programs", words=("exact", "bfgs")),
+        ),
+        source="Nocedal and Wright 2006, algorithm 18.3; Powell 1978; Goldfarb and Idnani 1983",
+        choose_when="constraints and few variables, above all from a start that is nearly right",
+    ),
+    Row(
+        name="bfgs",
+        what="a quasi-Newton method that keeps a matrix",
+        factory=BFGS,
+        takes=Takes(most_variables=2000),
+        guarantee="local",
+        options=(TOL,),
+        source="Nocedal and Wright 2006, algorithm 6.1",
+        choose_when="up to some hundred variables without bounds, and no second derivatives",
+    ),
+    Row(
+        name="conjugate_gradient",
+        what="nonlinear conjugate gradients",
+        factory=ConjugateGradient,
+        takes=Takes(),
+        guarantee="local",
+        options=(
+            TOL,
+            Setting("rule", "word", "hager_zhang", "how directions are mixed", words=("hager_zhang", "polak_ribiere")),
+        ),
+        source="Hager and Zhang 2005; Nocedal and Wright 2006, section 5.2",
+        choose_when="so many variables that not even a few vectors more fit into memory",
+    ),
+    Row(
+        name="gradient_descent",
+        what="gradient descent with a line search",
+        factory=GradientDescent,
+        takes=Takes(),
+        guarantee="local",
+        options=(TOL, Setting("window", "count", 10, "how many last values a step may stay below", least=1, most=100)),
+        source="Barzilai and Borwein 1988; Raydan 1997",
+        choose_when="to teach, or to compare with; it is slow where the problem is badly conditioned",
+    ),
+    Row(
+        name="nesterov",
+        what="Nesterov's accelerated gradient with restarts",
+        factory=Nesterov,
+        takes=Takes(),
+        guarantee="local",
+        options=(TOL,),
+        source="Nesterov 1983; Beck and Teboulle 2009; O'Donoghue and Candes 2015",
+        choose_when="a convex objective that is smooth and not badly conditioned, in very many variables",
     ),
 )
 
