@@ -18,6 +18,7 @@ from optdsl.convex.cone_options import CONE_OPTIONS
 from optdsl.convex.cone_runs import ConeSettings, run_solver
 from optdsl.convex.decide import CURVED, Solve, decide, falls_without_end, fix_integers
 from optdsl.convex.duality import dual_bound, value_of
+from optdsl.convex.epigraphs import without_epigraphs
 from optdsl.convex.highs import solve_highs
 from optdsl.convex.options import read_options
 from optdsl.convex.program import Program, Progress, RawAnswer, RawStatus
@@ -140,7 +141,12 @@ def _solve(program: Program, settings: ConeSettings, controls: Controls, *, seco
         return replace(_without_variables(program), solver=settings.solver)
     if unreachable_lane(program) is not None:
         return RawAnswer(RawStatus.INFEASIBLE, settings.solver, message="bounds keep a cone from holding")
-    smaller, way_back = without_constant_lanes(program)
+    smaller, all_lanes = without_constant_lanes(program)
+    smaller, all_columns = without_epigraphs(smaller)
+
+    def way_back(answer: RawAnswer) -> RawAnswer:
+        return all_lanes(all_columns(answer))
+
     if extreme_entries(smaller.matrix):
         scaled, unscaled = scale_program(smaller)
         return way_back(unscaled(_solve_clean(scaled, settings, controls, second=second)))

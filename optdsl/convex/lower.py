@@ -147,6 +147,7 @@ def lower(analysis: Analysis) -> Lowered:
         else Squares(quadratic.matrix, quadratic.offset, sign * quadratic.weights),
         start=_start(variables, n, extra),
         cones=tuple(_cone(cone, n + extra) for cone in analysis.cones),
+        auxiliary=extra,
     )
     return Lowered(analysis, program, tuple(int(s) for s in starts[: len(analysis.blocks)]))
 

@@ -65,7 +65,8 @@ class Program:
 
     cost (n,), matrix (m, n) CSR without duplicate entries, row_lower and row_upper (m,), lower and upper (n,),
     integer (n,) bool; infinities are NumPy's. `hessian` is P (n, n), symmetric positive semidefinite, both
-    triangles stored; None where there is none. `start` (n,) is a first guess, NaN where there is none.
+    triangles stored; None where there is none. `start` (n,) is a first guess, NaN where there is none. The last
+    `auxiliary` columns stand for values of functions, not for variables of the user's.
     """
 
     cost: np.ndarray
@@ -80,6 +81,7 @@ class Program:
     squares: Squares | None = None
     start: np.ndarray | None = None
     cones: tuple[Cone, ...] = ()
+    auxiliary: int = 0
 
     @property
     def quadratic(self) -> bool:
