@@ -70,8 +70,12 @@ class LevenbergMarquardt:
 
     def start(self, problem: Nlp) -> LeastSquaresState:
         """The state at the problem's start, moved into the bounds. Raises TypeError without residuals."""
+        return self.start_at(problem, problem.start)
+
+    def start_at(self, problem: Nlp, start: np.ndarray) -> LeastSquaresState:
+        """The state at another start."""
         residuals = residuals_of(problem)
-        x = inside(np.array(problem.start, dtype=float), problem.lower, problem.upper)
+        x = inside(np.array(start, dtype=float), problem.lower, problem.upper)
         r = residuals.values(x)
         J = residuals.jacobian(x)
         f = _objective(residuals, r)

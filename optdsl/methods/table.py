@@ -21,6 +21,7 @@ from optdsl.methods.levenberg_marquardt import LevenbergMarquardt
 from optdsl.methods.nesterov import Nesterov
 from optdsl.methods.sqp import SQP
 from optdsl.methods.trust_region import TrustRegion
+from optdsl.methods.variable_projection import VariableProjection
 from optdsl.nlp import Nlp
 
 
@@ -99,6 +100,11 @@ def _interior_point(tol: float, feasibility: float, barrier: float) -> InteriorP
     return InteriorPoint(tolerance=tol, feasibility=feasibility, barrier=barrier)
 
 
+def _least_squares(tol: float, precision: float, factor: float, geodesic: bool, projection: bool) -> Any:
+    inner = LevenbergMarquardt(tol, precision, factor, geodesic)
+    return VariableProjection(inner) if projection else inner
+
+
 METHODS: tuple[Row, ...] = (
     Row(
         name="ipm",
@@ -141,7 +147,7 @@ METHODS: tuple[Row, ...] = (
     Row(
         name="levenberg_marquardt",
         what="a trust region for sums of squares",
-        factory=LevenbergMarquardt,
+        factory=_least_squares,
         takes=Takes(bounds=True, needs_residuals=True),
         guarantee="local",
         options=(
@@ -149,8 +155,9 @@ METHODS: tuple[Row, ...] = (
             Setting("precision", "number", 1e-11, "relative precision of the variables", least=1e-15, most=1e-2),
             Setting("factor", "number", 1.0, "first radius, as a share of the start's size", least=1e-6, most=1e6),
             Setting("geodesic", "flag", False, "bend steps by the second derivative along them"),
+            Setting("projection", "flag", True, "solve for parameters that enter linearly in every step"),
         ),
-        source="More 1978; Transtrum and Sethna 2012",
+        source="More 1978; Golub and Pereyra 1973; Kaufman 1975; Transtrum and Sethna 2012",
         choose_when="the objective is a sum of squares, as in curve fitting; it is the most precise there",
     ),
     Row(
