@@ -11,10 +11,10 @@ its border, and rho compares with the model at that point. With `geodesic` the s
 of r along it, from differences (Transtrum and Sethna 2012, eq. 11), where that is small beside it.
 
 Near a minimum the fall of |r|^2 drowns in rounding long before the parameters are exact: undamped steps are then taken
-as long as their promise shrinks.
+as long as their promise shrinks, so that badly conditioned parameters get all the digits there are.
 
-It ends where the cosine between r and every column of J is small (More's gtol test), where the undamped step is below
-the precision asked for, or where the gradient is. The first two do not depend on units.
+It ends there, where the undamped step is below the precision asked for (a sum of squares that goes to 0), or where r
+is orthogonal to every column of J (More's gtol test); none of them depends on units.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ DENSE = 2e7
 """A Jacobian of at most so many entries (and at most `WIDE` columns) is treated as dense."""
 WIDE = 200
 ETA = 1e-4
+EXACT = 1e-15
+"""A cosine below this is 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,21 +130,23 @@ class LevenbergMarquardt:
             # The border took the fall away: along the scaled gradient it cannot, once the ball is small.
             trial, s, promised = self._along_gradient(problem, residuals, state, gradient, free)
         length = float(np.linalg.norm(D * s))
-        small = length <= self.precision * max(float(np.linalg.norm(D * x)), 1e-300) and damping == 0.0
         if length == 0 or promised <= 0:
             return self._ended(state, gradient)
         rr = float(r @ r)
         r_new = residuals.values(trial)
         rr_new = float(r_new @ r_new)
         slack = 1e-15 * rr
-        polishing = damping == 0.0 and promised <= 1e-11 * rr
+        drowned = promised <= 1e-11 * rr
+        polishing = drowned and damping == 0.0
+        whole = damping == 0.0 and not polishing
+        small = whole and length <= self.precision * max(float(np.linalg.norm(D * x)), 1e-300)
         if polishing and (promised >= 0.9 * state.promised or promised <= 1e-30 * rr):
             return self._ended(state, gradient)
         rho = (rr - rr_new + slack) / (promised + slack) if math.isfinite(rr_new) else -math.inf
-        if rho > ETA or (polishing and abs(rr_new - rr) <= 1e-13 * rr):
+        if rho > ETA or (drowned and abs(rr_new - rr) <= 1e-13 * rr):
             J_new = residuals.jacobian(trial)
             if np.isfinite(J_new).all():
-                radius = _new_radius(state.radius, length, rho, damping)
+                radius = _new_radius(state.radius, length, 1.0 if drowned else rho, damping)
                 left = promised if polishing else math.inf
                 after = replace(state, radius=radius, damping=damping, promised=left)
                 return self._arrived(problem, residuals, after, trial, r_new, J_new, length, small)
@@ -188,7 +192,7 @@ class LevenbergMarquardt:
         moving = np.minimum(np.abs(shown), np.abs(gradient))
         cosine = norm(np.where(bottom > 0, moving / np.where(bottom > 0, bottom, 1.0), 0.0))
         ending = None
-        if small or cosine <= self.precision or norm(shown) == 0:
+        if small or cosine <= EXACT or norm(shown) == 0:
             ending = Ending.CONVERGED
         return replace(
             state,
