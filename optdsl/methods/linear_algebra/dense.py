@@ -1,7 +1,7 @@
 """Dense KKT systems by LAPACK's Bunch-Kaufman factorization: exact pivoting, inertia from its 1x1 and 2x2 blocks.
 
-Bunch and Kaufman (1977): every 2x2 pivot block is indefinite, one eigenvalue of each sign. The matrix is equilibrated
-first, so that "zero up to rounding" means something for a pivot.
+Bunch and Kaufman (1977): every 2x2 pivot block is indefinite, one eigenvalue of each sign. The matrix is scaled first
+(`scaling`), so that "zero up to rounding" means something for a pivot.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import numpy as np
 from scipy.linalg.blas import dsymv
 from scipy.linalg.lapack import dsytrf, dsytrf_lwork, dsytrs
 
+from optdsl.methods.linear_algebra.scaling import KktScaling
 from optdsl.methods.linear_algebra.system import Inertia, residual_ratio
 from optdsl.nlp import Pattern
 
 ZERO_PIVOT = 1e-14
-"""Of an equilibrated matrix: a pivot below this is taken for zero."""
+"""Of a scaled matrix: a pivot below this is taken for zero."""
 REFINED, REFINEMENTS = 1e-12, 5
 
 
@@ -31,6 +32,7 @@ class DenseKkt:
         self._hessian = hessian.rows.astype(np.int64) + hessian.columns.astype(np.int64) * order
         self._jacobian = n + jacobian.rows.astype(np.int64) + jacobian.columns.astype(np.int64) * order
         self._work = max(1, int(dsytrf_lwork(order, lower=1)[0])) if order else 1
+        self._scaling = KktScaling(hessian, jacobian)
         self._scale = np.ones(order)
         self._factors: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -44,10 +46,7 @@ class DenseKkt:
         flat[self._jacobian] = jacobian
         flat[diagonal[:n]] += shift
         flat[diagonal[n:]] = -slack
-        sizes = np.abs(self._matrix)
-        largest = np.maximum(sizes.max(axis=0), sizes.max(axis=1))
-        largest[largest == 0.0] = 1.0
-        self._scale = scale = 1.0 / np.sqrt(largest)
+        self._scale = scale = self._scaling.factors(flat[diagonal[:n]], hessian, jacobian, slack)
         scaled = self._matrix * scale
         scaled *= scale[:, None]
         factors, swaps, _ = dsytrf(scaled, lower=1, lwork=self._work, overwrite_a=1)

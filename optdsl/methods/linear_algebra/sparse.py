@@ -1,4 +1,4 @@
-"""Sparse KKT systems: LDL' without pivoting (QDLDL), on a slightly regularized matrix, refined against the true one.
+"""Sparse KKT systems: LDL' without pivoting (QDLDL), on a scaled, regularized matrix, refined against the true one.
 
 Vanderbei (1995): a quasi-definite matrix has an LDL' factorization for every ordering. The system is made nearly that
 by adding `REGULARIZATION` to the diagonal above and taking it from the diagonal below; what the factors then solve is
@@ -12,6 +12,7 @@ import numpy as np
 import qdldl
 import scipy.sparse as sp
 
+from optdsl.methods.linear_algebra.scaling import KktScaling
 from optdsl.methods.linear_algebra.system import Inertia, residual_ratio
 from optdsl.nlp import Pattern
 
@@ -34,6 +35,9 @@ class SparseKkt:
         # The upper triangle by columns: an entry of H below the diagonal stands at (its column, its row) above it.
         rows = np.concatenate([everywhere, below[1], jacobian.columns])
         columns = np.concatenate([everywhere, below[0], n + jacobian.rows])
+        self._rows, self._columns = rows, columns
+        self._scaling = KktScaling(hessian, jacobian)
+        self._scale = np.ones(order)
         self._order_of_values = np.lexsort((rows, columns))
         pointers = np.zeros(order + 1, dtype=np.int64)
         np.cumsum(np.bincount(columns, minlength=order), out=pointers[1:])
@@ -55,10 +59,11 @@ class SparseKkt:
         diagonal = np.concatenate([shift, -slack])
         # No place of H's pattern comes twice, so plain indexing adds.
         diagonal[self._hessian_diagonal] += hessian[self._on_diagonal]
+        self._scale = scale = self._scaling.factors(diagonal[: self._n], hessian, jacobian, slack)
         values = np.concatenate([diagonal, hessian[self._off_diagonal], jacobian])
         data = self._matrix.data
-        data[self._places] = values
-        self._diagonal = diagonal
+        data[self._places] = values * (scale[self._rows] * scale[self._columns])
+        self._diagonal = diagonal = diagonal * scale**2
         data[self._diagonal_places] = diagonal + REGULARIZATION * self._signs
         try:
             if self._solver is None:
@@ -82,6 +87,8 @@ class SparseKkt:
         """Solution and relative residual; see `Kkt`."""
         if self._solver is None:
             return np.full(self._order, np.nan), np.inf
+        # The scaled system, its residual and the test are in scaled numbers throughout.
+        right = self._scale * right
         solution = self._solver.solve(right)
         residual = right - self._product(solution)
         ratio = residual_ratio(residual, right, solution)
@@ -94,4 +101,4 @@ class SparseKkt:
             if not new < ratio:
                 break
             solution, ratio = better, new
-        return solution, ratio
+        return self._scale * solution, ratio
