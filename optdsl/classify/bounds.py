@@ -57,28 +57,24 @@ class Propagated:
 
 
 def propagate(lower: np.ndarray, upper: np.ndarray, rows: Rows) -> Propagated | None:
-    """Sharper bounds; None where the rows and bounds contradict each other."""
+    """Sharper bounds; None where the rows and bounds contradict each other.
+
+    Rows of one entry are bounds and taken once; the others are gone through in rounds, from the bounds before each.
+    """
     counts = np.diff(rows.matrix.indptr)
-    several = counts > 1
-    if rows.matrix.nnz > MOST_ENTRIES and several.any():
-        chosen = np.flatnonzero(~several)
-        matrix = sp.csr_array(rows.matrix[chosen])
-        narrow = Rows(matrix, rows.low[chosen], rows.high[chosen], rows.error[chosen], rows.origin[chosen])
-        numbers = chosen
-    else:
-        narrow, numbers = rows, np.arange(len(counts))
-    sweep = _Sweep(narrow)
-    rounds = ROUNDS if (np.diff(narrow.matrix.indptr) > 1).any() else 1
     updates: list[Update] = []
-    for _ in range(rounds):
-        if _contradict(lower, upper):
-            return None
-        lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
-        new_lower, new_upper, update = sweep.round(lower, upper)
-        if not len(update.ends):
-            break
-        lower, upper = new_lower, new_upper
-        updates.append(Update(update.ends, numbers[update.rows]))
+    parts = [np.flatnonzero(counts == 1)] + [np.flatnonzero(counts > 1)] * (rows.matrix.nnz <= MOST_ENTRIES)
+    for numbers, rounds in zip(parts, (1, ROUNDS), strict=False):
+        sweep = _Sweep(rows, numbers) if len(numbers) else None
+        for _ in range(rounds):
+            if _contradict(lower, upper):
+                return None
+            if sweep is None:
+                break
+            lower, upper, update = sweep.round(np.minimum(lower, upper), np.maximum(lower, upper))
+            if not len(update.ends):
+                break
+            updates.append(update)
     if _contradict(lower, upper):
         return None
     return Propagated(np.minimum(lower, upper), np.maximum(lower, upper), tuple(updates))
@@ -91,38 +87,46 @@ def _contradict(lower: np.ndarray, upper: np.ndarray) -> bool:
 
 
 class _Sweep:
-    """One round over all rows; what does not depend on the bounds is computed once."""
+    """One round over some of the rows; what does not depend on the bounds is computed once."""
 
-    def __init__(self, rows: Rows) -> None:
-        matrix = rows.matrix
-        self.rows, self.count = rows, matrix.shape[0]
-        self.value, self.column = matrix.data, matrix.indices
-        self.row = np.repeat(np.arange(self.count), np.diff(matrix.indptr))
+    def __init__(self, rows: Rows, numbers: np.ndarray) -> None:
+        whole = len(numbers) == rows.matrix.shape[0]
+        matrix = rows.matrix if whole else sp.csr_array(rows.matrix[numbers])
+        self.numbers, self.count = numbers, len(numbers)
+        self.low, self.high, self.error = rows.low[numbers], rows.high[numbers], rows.error[numbers]
+        self.value, self.column = matrix.data, matrix.indices.astype(np.int64)
         self.terms = np.diff(matrix.indptr)
+        self.row = np.repeat(np.arange(self.count), self.terms)
         self.positive = self.value > 0
+        self.shifts = bool((np.abs(np.frexp(self.value)[0]) == 0.5).all())  # multiplying by them is exact
+        self.single = bool((self.terms == 1).all())
 
     def round(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, Update]:
         """The bounds after it, each from the bounds before it."""
         with np.errstate(all="ignore"):
             low, high = lower[self.column], upper[self.column]
-            most = self._limit(self.rows.high, np.where(self.positive, low, high), -1.0)
-            least = self._limit(self.rows.low, np.where(self.positive, high, low), 1.0)
-            above = _quotient(np.where(self.positive, most, least), self.value, up=True)
-            below = _quotient(np.where(self.positive, least, most), self.value, up=False)
+            most = self._limit(self.high, np.where(self.positive, low, high), -1.0)
+            least = self._limit(self.low, np.where(self.positive, high, low), 1.0)
+            above = self._over(np.where(self.positive, most, least), np.inf)
+            below = self._over(np.where(self.positive, least, most), -np.inf)
         above[~(np.abs(above) < LARGEST)] = np.inf
         below[~(np.abs(below) < LARGEST)] = -np.inf
         new_lower, new_upper = lower.copy(), upper.copy()
         np.maximum.at(new_lower, self.column, below)
         np.minimum.at(new_upper, self.column, above)
-        gave_low = np.flatnonzero((below == new_lower[self.column]) & (new_lower > lower)[self.column])
-        gave_high = np.flatnonzero((above == new_upper[self.column]) & (new_upper < upper)[self.column])
-        ends = np.concatenate([2 * self.column[gave_low], 2 * self.column[gave_high] + 1]).astype(np.int64)
-        given, first = np.unique(ends, return_index=True)
-        return new_lower, new_upper, Update(given, self.row[np.concatenate([gave_low, gave_high])[first]])
+        giver = np.full(2 * len(lower), -1)
+        for end, given, new, old in ((0, below, new_lower, lower), (1, above, new_upper, upper)):
+            if (new != old).any():
+                gave = np.flatnonzero((given == new[self.column]) & (new != old)[self.column])
+                giver[2 * self.column[gave] + end] = self.numbers[self.row[gave]]
+        ends = np.flatnonzero(giver >= 0)
+        return new_lower, new_upper, Update(ends, giver[ends])
 
     def _limit(self, side: np.ndarray, bound: np.ndarray, outward: float) -> np.ndarray:
         """side - (the other terms at their `bound`), moved outward: down for a lower side (1), up for an upper (-1)."""
-        term, exact = product(self.value, bound)
+        if self.single:
+            return np.where(np.isfinite(side), side - outward * self.error, -outward * np.inf)
+        term, exact = (self.value * bound, np.True_) if self.shifts else product(self.value, bound)
         finite = np.isfinite(term)
         term = np.where(finite, term, 0.0)
         total = np.bincount(self.row, term, self.count)
@@ -130,13 +134,18 @@ class _Sweep:
         endless = np.bincount(self.row, ~finite, self.count)
         fits = np.bincount(self.row, finite & ~(exact & on_grid(term)), self.count) == 0
         fits &= on_grid(side) & (size < WIDEST)
-        margin = np.where(fits | (self.terms == 1), 0.0, (self.terms + 4) * EPSILON * size) + self.rows.error
-        others = np.where(
-            self.terms[self.row] == 1, 0.0, np.where(finite, total[self.row] - term, total[self.row])
-        )
+        margin = np.where(fits, 0.0, (self.terms + 4) * EPSILON * size) + self.error
         alone = endless[self.row] == np.where(finite, 0, 1)
-        limit = side[self.row] - others - outward * margin[self.row]
+        limit = (side - total - outward * margin)[self.row] + term
         return np.where(alone & np.isfinite(side[self.row]), limit, -outward * np.inf)
+
+    def _over(self, limit: np.ndarray, outward: float) -> np.ndarray:
+        """limit / coefficient; where that is not exact, the next float outward."""
+        result = limit / self.value
+        if self.shifts:
+            return result
+        back, exact = product(result, self.value)
+        return np.where(exact & (back == limit), result, np.nextafter(result, outward))
 
 
 def product(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,10 +168,3 @@ def on_grid(value: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         scaled = value * GRID
         return scaled == np.rint(scaled)
-
-
-def _quotient(value: np.ndarray, divisor: np.ndarray, *, up: bool) -> np.ndarray:
-    """value / divisor; where that is not exact, the next float up or down."""
-    result = value / divisor
-    back, exact = product(result, divisor)
-    return np.where(exact & (back == value), result, np.nextafter(result, np.inf if up else -np.inf))

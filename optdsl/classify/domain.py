@@ -27,7 +27,7 @@ from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import LaneFault
 from optdsl.terms.nodes import has_variables
 
-MOST_LANES = 300_000  # expressions over more lanes are bounded by their parts alone
+MOST_LANES = 2_000_000  # expressions over more lanes are bounded by their parts alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,9 @@ class Domain:
             frame.shape
         )
 
-    def _least_and_most(self, expression: sympy.Basic, frame: Frame) -> tuple[Implied, Implied, np.ndarray] | None:
+    def _least_and_most(
+        self, expression: sympy.Basic, frame: Frame, *, traced: bool = False
+    ) -> tuple[Implied, Implied, np.ndarray] | None:
         if self.bounds is None or not 0 < frame.size <= MOST_LANES:
             return None
         try:
@@ -85,11 +87,16 @@ class Domain:
         if not _sound(matrix, constant):
             return None
         lower, upper = self.bounds.lower, self.bounds.upper
-        return least(matrix, self.rows, lower, upper), least(-matrix, self.rows, lower, upper), constant
+        # a sign that the bounds alone give is enough
+        return (
+            least(matrix, self.rows, lower, upper, -constant, traced=traced),
+            least(-matrix, self.rows, lower, upper, constant, traced=traced),
+            constant,
+        )
 
     def reasons(self, expression: sympy.Basic, frame: Frame, *, low: bool, high: bool) -> tuple[Source, ...]:
         """The constraints and conditions that the bounds of an affine expression rest on."""
-        found = self._least_and_most(expression, frame)
+        found = self._least_and_most(expression, frame, traced=True)
         if found is None or self.bounds is None:
             return ()
         used = [found[0]] * low + [found[1]] * high

@@ -16,63 +16,68 @@ import scipy.sparse as sp
 from optdsl.classify.bounds import EPSILON, WIDEST, Rows, on_grid, product
 from optdsl.classify.sink import without_residue
 
-MOST_PAIRS = 200_000
-MOST_TERMS = 4_000_000
+FEW_PAIRS = 20_000  # up to so many all quotients are tried
+MOST_PAIRS = 2_000_000
+MOST_TERMS = 6_000_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Implied:
-    """Lower bounds `value` (L,), with the rows and the ends of columns (2 j lower, 2 j + 1 upper) that gave them."""
+    """Lower bounds `value` (L,), with the rows and the ends of columns (2 j lower, 2 j + 1 upper) that gave them.
+
+    Both are empty unless they were asked for.
+    """
 
     value: np.ndarray
     rows: np.ndarray
     ends: np.ndarray
 
 
-def least(expressions: sp.csr_array, rows: Rows, lower: np.ndarray, upper: np.ndarray) -> Implied:
-    """Lower bounds of affine expressions without constants, matrix (L, n)."""
+def least(
+    expressions: sp.csr_array,
+    rows: Rows,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    enough: np.ndarray | float = np.inf,
+    *,
+    traced: bool = False,
+) -> Implied:
+    """Lower bounds of affine expressions without constants, matrix (L, n).
+
+    Where the box alone gives `enough`, nothing more is tried.
+    """
     lanes = expressions.shape[0]
     lane = np.repeat(np.arange(lanes), np.diff(expressions.indptr))
-    value, sums = _box_sum(lane, expressions.indices, expressions.data, np.zeros(lanes), lower, upper)
-    pairs = _pairs(expressions, lane, sums, rows)
+    value, endless = _box_sum(lane, expressions.indices, expressions.data, np.zeros(lanes), lower, upper)
+    pairs = _pairs(expressions, lane, endless, value < enough, rows)
+    if pairs is None:
+        boxed = np.isfinite(value)[lane] if traced else np.zeros(0, dtype=np.int64)
+        return Implied(value, _NOTHING, np.unique(_ends(expressions.indices[boxed], expressions.data[boxed])))
+    number, row, factor = pairs
+    pair, column, coefficient, size, exact = _remainders(expressions, rows, number, row, factor)
+    side = np.where(factor > 0, rows.low[row], rows.high[row])
+    start, fits = product(factor, side)
+    size = np.where(exact, 0.0, size)
+    error = np.abs(factor) * rows.error[row]
+    found, _ = _box_sum(pair, column, coefficient, start, lower, upper, size, fits & on_grid(start), error)
+    best = value.copy()
+    np.maximum.at(best, number, found)
+    if not traced:
+        return Implied(best, _NOTHING, _NOTHING)
     chosen = np.full(lanes, -1)
-    ends = [_ends(expressions.indices, expressions.data)]
-    owners = [lane]
-    if pairs is not None:
-        number, row, factor = pairs
-        pair, column, coefficient, size, exact = _remainders(expressions, rows, number, row, factor)
-        side = np.where(factor > 0, rows.low[row], rows.high[row])
-        start, fits = product(factor, side)
-        size = np.where(exact, 0.0, size)
-        found, _ = _box_sum(
-            pair, column, coefficient, start, lower, upper, size, fits & on_grid(start),
-            np.abs(factor) * rows.error[row],
-        )
-        best = value.copy()
-        np.maximum.at(best, number, found)
-        winners = np.flatnonzero((found == best[number]) & (best > value)[number])
-        chosen[number[winners]] = winners
-        value = best
-        ends.append(_ends(column, coefficient))
-        owners.append(pair)
-    return _told(value, chosen, ends, owners, pairs)
+    winners = np.flatnonzero((found == best[number]) & (best > value)[number])
+    chosen[number[winners]] = winners
+    won = np.zeros(len(number), dtype=bool)
+    won[chosen[chosen >= 0]] = True
+    boxed = ((chosen < 0) & np.isfinite(value))[lane]
+    ends = [
+        _ends(expressions.indices[boxed], expressions.data[boxed]),
+        _ends(column[won[pair]], coefficient[won[pair]]),
+    ]
+    return Implied(best, np.unique(row[won]), np.unique(np.concatenate(ends)))
 
 
-def _told(
-    value: np.ndarray, chosen: np.ndarray, ends: list[np.ndarray], owners: list[np.ndarray], pairs: _Pairs | None
-) -> Implied:
-    boxed = (chosen < 0) & np.isfinite(value)
-    used = [ends[0][boxed[owners[0]]]]
-    winners = chosen[chosen >= 0]
-    rows = np.zeros(0, dtype=np.int64)
-    if pairs is not None and len(winners):
-        won = np.zeros(len(pairs[0]), dtype=bool)
-        won[winners] = True
-        used.append(ends[1][won[owners[1]]])
-        rows = np.unique(pairs[1][winners])
-    return Implied(value, rows, np.unique(np.concatenate(used)))
-
-
+_NOTHING = np.zeros(0, dtype=np.int64)
 _Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -106,7 +111,7 @@ def _box_sum(
     sizes = np.abs(term)
     if blurred is not None:
         exact &= blurred == 0
-        sizes = sizes + np.where((coefficient == 0) | endless, 0.0, blurred * np.abs(np.where(endless, 0.0, bound)))
+        sizes = sizes + blurred * np.abs(np.where((coefficient == 0) | endless, 0.0, bound))
     total = start + np.bincount(group, term, count)
     size = np.abs(start) + np.bincount(group, sizes, count)
     right = (np.bincount(group, ~(exact | endless), count) == 0) & (size < WIDEST)
@@ -116,7 +121,9 @@ def _box_sum(
     return np.where(np.bincount(group, endless, count) > 0, -np.inf, total), endless
 
 
-def _pairs(expressions: sp.csr_array, lane: np.ndarray, endless: np.ndarray, rows: Rows) -> _Pairs | None:
+def _pairs(
+    expressions: sp.csr_array, lane: np.ndarray, endless: np.ndarray, asked: np.ndarray, rows: Rows
+) -> _Pairs | None:
     """(lane, row, multiplier) to try: rows that share a column with the lane, by one that has no bound if any has."""
     several = np.flatnonzero(np.diff(rows.matrix.indptr) > 1)
     if not len(several):
@@ -126,12 +133,11 @@ def _pairs(expressions: sp.csr_array, lane: np.ndarray, endless: np.ndarray, row
     column = expressions.indices
     open_lane = np.bincount(lane, endless, expressions.shape[0]) > 0
     wide = np.bincount(lane, minlength=expressions.shape[0]) > 1
-    able = (endless | ~open_lane[lane]) & (degree[column] > 0) & wide[lane]
-    entries = np.flatnonzero(able)
-    # of the columns without a bound one is enough: a row must cancel them all
-    first = _fewest(entries, lane, degree[column])
-    narrow = entries if degree[column[entries]].sum() <= MOST_PAIRS else first
-    entries = np.union1d(narrow[~open_lane[lane[narrow]]], first[open_lane[lane[first]]])
+    able = np.flatnonzero((degree[column] > 0) & (wide & asked)[lane])
+    entries = able
+    if degree[column[able]].sum() > FEW_PAIRS:
+        # one column a lane: one without a bound, where there is one, that a row should cancel
+        entries = _fewest(able[endless[able] | ~open_lane[lane[able]]], lane, degree[column])
     counts = degree[column[entries]]
     if not 0 < counts.sum() <= MOST_PAIRS:
         return None
@@ -143,8 +149,13 @@ def _pairs(expressions: sp.csr_array, lane: np.ndarray, endless: np.ndarray, row
     side = np.where(factor > 0, rows.low[row], rows.high[row])
     keep = np.isfinite(side) & np.isfinite(factor) & (factor != 0)
     number, row, factor = lane[origin[keep]], row[keep], factor[keep]
-    work = np.diff(expressions.indptr)[number].sum() + np.diff(rows.matrix.indptr)[row].sum()
-    return (number, row, factor) if len(number) and work <= MOST_TERMS else None
+    work = np.diff(expressions.indptr)[number] + np.diff(rows.matrix.indptr)[row]
+    while work.sum() > MOST_TERMS:  # without the longest rows
+        keep = work <= work.mean()
+        if keep.all():
+            return None
+        number, row, factor, work = number[keep], row[keep], factor[keep], work[keep]
+    return (number, row, factor) if len(number) else None
 
 
 def _fewest(entries: np.ndarray, lane: np.ndarray, degree: np.ndarray) -> np.ndarray:
@@ -163,10 +174,21 @@ def _remainders(
     taken, fits = product(np.repeat(-factor, np.diff(right.indptr)), right.data)
     part = np.concatenate([left.data, taken])
     fits = np.concatenate([on_grid(left.data), fits & on_grid(taken)]) & (np.abs(part) < WIDEST)
-    keys, place = np.unique(pair * expressions.shape[1] + column, return_inverse=True)
+    keys, place = _distinct(pair * expressions.shape[1] + column)
     size = np.bincount(place, np.abs(part), len(keys))
     parts = np.bincount(place, minlength=len(keys))
     coefficient = without_residue(np.bincount(place, part, len(keys)), size)
     alone = np.bincount(place, np.arange(len(part)) < left.nnz, len(keys)) == parts  # the expression's own, untouched
     exact = alone | (np.bincount(place, ~fits, len(keys)) == 0)
     return keys // expressions.shape[1], keys % expressions.shape[1], coefficient, size, exact
+
+
+def _distinct(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct keys in rising order, and the place of each key among them."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    new = np.ones(len(keys), dtype=bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    place = np.empty(len(keys), dtype=np.int64)
+    place[order] = np.cumsum(new) - 1
+    return ordered[new], place
