@@ -25,13 +25,11 @@ from optdsl.answer.values import let_values, shown_values, variable_arrays
 from optdsl.answer.verdict import Size, StatementVerdict, Verdict
 from optdsl.classify import Analysis
 from optdsl.classify.analysis import StatementFact
-from optdsl.classify.proof import Step
 from optdsl.convex.lower import Lowered, NamedPart
 from optdsl.convex.program import RawAnswer
 from optdsl.data.members import SetValue, label_text
 from optdsl.errors import Diagnostic, render
 from optdsl.model.model import Model, Variable
-from optdsl.terms.show import show
 
 
 def class_of(analysis: Analysis) -> ProblemClass:
@@ -62,20 +60,9 @@ def _statement(fact: StatementFact) -> StatementVerdict:
         smoothness=fact.smoothness,
         ok=fact.ok,
         sign=fact.sign,
-        proof=tuple(_step(step) for step in fact.steps),
+        proof=tuple(step.record() for step in fact.steps),
         blame=None if fact.blame is None else _blame(fact.blame),
     )
-
-
-def _step(step: Step) -> dict[str, object]:
-    """One step of a proof, in RESULT's words."""
-    return {
-        "rule": step.rule,
-        "expr": show(step.expression),
-        "line": step.span.line if step.span is not None else None,
-        "column": step.span.column if step.span is not None else None,
-        "gives": step.gives,
-    }
 
 
 def _blame(diagnostic: Diagnostic) -> dict[str, object]:

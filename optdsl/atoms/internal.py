@@ -166,7 +166,7 @@ INTERNAL_ROWS: tuple[Atom, ...] = (
         examples=(((3.0, 2.0), 4.5), ((0.0, 3.0), 0.0)),
     ),
     entries(
-        name="power_over", formula="|u|^p / v^(p - 1) with p >= 1", parameters=("u", "v", "p"), arity=(3, 3),
+        name="power_over", formula="abs(u)^p / v^(p - 1) with p >= 1", parameters=("u", "v", "p"), arity=(3, 3),
         data_arguments=("p",), raw=_power_over,
         domain=Domain("v > 0, p >= 1", lambda u, v, p: (v > 0) & (p >= 1) & ~np.isnan(u), _over_restrict),
         range=_power_over_range, slope=_over_slope, curvature=constant_sign(1.0), smoothness=_power_over_smoothness,
@@ -177,7 +177,7 @@ INTERNAL_ROWS: tuple[Atom, ...] = (
         examples=(((-2.0, 4.0, 3.0), 0.5), ((0.0, 3.0, 1.5), 0.0)),
     ),
     entries(
-        name="geo_mean_of_two", formula="square root of x y", parameters=("x", "y"), arity=(2, 2),
+        name="geo_mean_of_two", formula="sqrt(x * y)", parameters=("x", "y"), arity=(2, 2),
         raw=lambda x, y: np.sqrt(x) * np.sqrt(y),
         domain=Domain("x >= 0, y >= 0", lambda x, y: (x >= 0) & (y >= 0), _mean_restrict), range=_half,
         slope=_mean_slope, curvature=constant_sign(-1.0), smoothness=_mean_smoothness,
@@ -187,7 +187,7 @@ INTERNAL_ROWS: tuple[Atom, ...] = (
         examples=(((1.0, 4.0), 2.0), ((0.0, 5.0), 0.0)),
     ),
     entries(
-        name="weighted_geo_mean", formula="x^p y^(1 - p) with 0 < p < 1", parameters=("x", "y", "p"), arity=(3, 3),
+        name="weighted_geo_mean", formula="x^p * y^(1 - p) with 0 < p < 1", parameters=("x", "y", "p"), arity=(3, 3),
         data_arguments=("p",), raw=_mean,
         domain=Domain("x >= 0, y >= 0, 0 < p < 1", lambda x, y, p: (x >= 0) & (y >= 0) & (p > 0) & (p < 1),
                       _mean_restrict),
@@ -197,7 +197,7 @@ INTERNAL_ROWS: tuple[Atom, ...] = (
         latex=r"#1^{#3} #2^{1 - #3}", source=MEANS, examples=(((16.0, 81.0, 0.25), 54.0), ((0.0, 5.0, 0.5), 0.0)),
     ),
     entries(
-        name="log_add_exp", formula="log(e^x + e^y)", parameters=("x", "y"), arity=(2, 2), raw=np.logaddexp,
+        name="log_add_exp", formula="log(exp(x) + exp(y))", parameters=("x", "y"), arity=(2, 2), raw=np.logaddexp,
         domain=EVERYWHERE, range=_log_add_range, slope=_log_add_slope, curvature=constant_sign(1.0),
         smoothness=always(SMOOTH), summary=("all numbers", "increasing in each", "convex", "smooth"),
         derivative=lambda F, x, y: (F.sigmoid(x - y), F.sigmoid(y - x)), lowering=BY_CONES, graph=_log_add_graph,

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 import sympy
 
 from optdsl.classify.cones import CollectedCone
-from optdsl.classify.proof import Step
+from optdsl.classify.proof import ProofStep
 from optdsl.classify.quadratic import Quadratic
 from optdsl.errors import Diagnostic
 from optdsl.model.model import Model
@@ -85,7 +85,7 @@ class StatementFact:
     blame: Diagnostic | None = None
     sign: str | None = None
     kinds: frozenset[str] = frozenset()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ProofStep, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

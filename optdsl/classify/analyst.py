@@ -19,11 +19,9 @@ from optdsl.classify.facts import Facts
 from optdsl.classify.held import hold, require_convex_domain, unbrought
 from optdsl.classify.infinite import culprit, sound
 from optdsl.classify.kinds import ConeKind, kinds_of, type_of
-from optdsl.classify.proof import Step, steps_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
 from optdsl.classify.quadratic import quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
-from optdsl.classify.rewrites.relations import RelationStep
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink
 from optdsl.classify.words import (
     ROUGHNESS,
@@ -102,7 +100,7 @@ class _Analyst:
         with in_words(self.model.source, objective.marks, objective.span, f"the objective `{name}`"):
             cones = len(self.auxiliary.cones)
             try:
-                sink, steps = self._on_domain(lambda: self._prove(objective, sense, root))
+                sink, attempt = self._on_domain(lambda: self._prove(objective, sense, root))
             except NotCollected as reason:
                 self._validate(objective.body, root)
                 blame = self._blame(reason, objective.marks, objective.span, name)
@@ -117,35 +115,16 @@ class _Analyst:
         curved = sink.bent or bool(sink.squares or sink.products)
         smoothness = smoothness_word(self.facts.find(objective.body, root)) if curved else "smooth"
         curvature = sense if curved else AFFINE if sink.terms else "constant"
-        curvature, sign, proof = self._told(objective.body, root, objective.marks, curvature, steps)
         kinds = kinds_of(self.auxiliary.cones[cones:]) | ({"quadratic"} if sink.squares or sink.products else set())
-        return (
-            StatementFact(
-                name,
-                line,
-                "objective",
-                curvature,
-                smoothness,
-                True,
-                None,
-                sign,
-                frozenset(kinds),
-                proof,
-            ),
-            sink,
-        )
+        proved = StatementFact(name, line, "objective", curvature, smoothness, True, kinds=frozenset(kinds))
+        if self.explain:
+            from optdsl.classify.telling import told_objective
+
+            proved = told_objective(proved, self.model, objective, root, self.facts, attempt)
+        return proved, sink
 
     def _smoothness(self, bodies: Sequence[sympy.Expr], frame: Frame) -> str:
         return min((smoothness_word(self.facts.find(b, frame)) for b in bodies), key=ROUGHNESS.index)
-
-    def _told(
-        self, body: sympy.Expr, frame: Frame, marks: Marks, known: str, steps: tuple[Step, ...]
-    ) -> tuple[str, str | None, tuple[Step, ...]]:
-        """Curvature as written, sign and proof of a proved statement; only where somebody asks to read them."""
-        if not self.explain:
-            return known, None, steps
-        fact = self.facts.find(body, frame)
-        return statement_curvature(fact, known), sign_word(fact), steps or steps_of(body, frame, self.facts, marks)
 
     def _gather(self, body: sympy.Expr, sense: str, root: Frame) -> Sink:
         sink = self.collector.sink(root, sense, quadratic=True)
@@ -161,7 +140,7 @@ class _Analyst:
             bodies = [r.body for r in constraint.relations]
             cones = len(self.auxiliary.cones)
             try:
-                words, steps = self._on_domain(lambda: self._relations(number, constraint, frame))
+                words, attempts = self._on_domain(lambda: self._relations(number, constraint, frame))
             except NotCollected as reason:
                 for body in bodies:
                     self._validate(body, frame)
@@ -177,27 +156,29 @@ class _Analyst:
         if AFFINE in words and known == "constant":
             known = AFFINE
         kinds = frozenset(kinds_of(self.auxiliary.cones[cones:]))
-        plain = known in (AFFINE, "constant") and not steps
+        plain = known in (AFFINE, "constant") and not any(attempts)
         smoothness = "smooth" if plain else self._smoothness(bodies, frame)
-        # a step between relations proves the constraint, and says nothing of its body's curvature
-        of_body = "unknown" if any(isinstance(s, RelationStep) for s in steps) else known
-        curvature, sign, proof = self._told(bodies[0], frame, constraint.marks, of_body, steps)
-        return StatementFact(name, line, "constraint", curvature, smoothness, True, None, sign, kinds, proof)
+        proved = StatementFact(name, line, "constraint", known, smoothness, True, kinds=kinds)
+        if self.explain:
+            from optdsl.classify.telling import told_constraint
+
+            proved = told_constraint(proved, self.model, constraint, frame, self.facts, attempts)
+        return proved
 
     def _relations(
         self, number: int, constraint: Constraint, frame: Frame
-    ) -> tuple[list[str], tuple[Step, ...]]:
-        words, steps = [], []  # type: ignore[var-annotated]
+    ) -> tuple[list[str], list[Attempt | None]]:
+        words, attempts = [], []  # type: ignore[var-annotated]
         for relation in constraint.relations:
             require_convex_domain(relation.conditions, frame, self.facts)
-            word, found = self._relation(number, constraint, relation, frame)
+            word, attempt = self._relation(number, constraint, relation, frame)
             words.append(word)
-            steps.extend(found)
-        return words, tuple(steps)
+            attempts.append(attempt)
+        return words, attempts
 
     def _relation(
         self, number: int, constraint: Constraint, relation: Relation, frame: Frame
-    ) -> tuple[str, tuple[Step, ...]]:
+    ) -> tuple[str, Attempt | None]:
         if constraint.kind == "matrix":
             return self._matrix(number, constraint, relation, frame)
         lower = self._side(relation.lower, -np.inf, frame, constraint)
@@ -210,7 +191,7 @@ class _Analyst:
             sink = self._rows(relation.body, frame, sense, constraint)
             self._hold(relation.conditions, (relation.body,), frame)
             self._keep(number, sink, lower, upper)
-            return (sink.sense if sink.bent else AFFINE if sink.terms else "constant"), ()
+            return (sink.sense if sink.bent else AFFINE if sink.terms else "constant"), None
         except NotCollected as reason:
             self.auxiliary.rollback(mark)
             return self._otherwise(reason, number, constraint, relation, frame, (lower, upper), equal)
@@ -224,7 +205,7 @@ class _Analyst:
         frame: Frame,
         sides: tuple[np.ndarray, np.ndarray],
         equal: bool,
-    ) -> tuple[str, tuple[Step, ...]]:
+    ) -> tuple[str, Attempt | None]:
         """Two sides each with a curvature of its own, or an equivalent form that is convex."""
         mark = self.auxiliary.mark()
         before = len(self.pending)
@@ -235,7 +216,7 @@ class _Analyst:
                 self._hold(relation.conditions, (relation.body,), frame)
                 self._keep(number, high, np.full(frame.size, -np.inf), sides[1])
                 self._keep(number, low, sides[0], np.full(frame.size, np.inf))
-                return CONVEX, ()
+                return CONVEX, None
             except NotCollected:
                 self.auxiliary.rollback(mark)
         for attempt in constraint_attempts(relation, frame, self.facts):
@@ -248,7 +229,7 @@ class _Analyst:
 
     def _attempt(
         self, attempt: Attempt, number: int, constraint: Constraint, relation: Relation, frame: Frame
-    ) -> tuple[str, tuple[Step, ...]]:
+    ) -> tuple[str, Attempt | None]:
         words = []
         self._hold((*relation.conditions, *attempt.keeps), [body for body, *_ in attempt.relations], frame)
         for body, lower, upper in attempt.relations:
@@ -259,7 +240,7 @@ class _Analyst:
             sink = self._rows(body, frame, sense, constraint)
             self._keep(number, sink, low, high, Rewritten(relation.body, body))
             words.append(sink.sense if sink.bent else AFFINE)
-        return next((w for w in words if w != AFFINE), AFFINE), attempt.steps
+        return next((w for w in words if w != AFFINE), AFFINE), attempt
 
     def _rows(self, body: sympy.Expr, frame: Frame, sense: str, constraint: Constraint) -> Sink:
         sink = self.collector.sink(frame, sense, quadratic=sense != AFFINE)
@@ -268,20 +249,20 @@ class _Analyst:
         self._finite(sink, body, constraint.name, constraint.span, frame, constraint.marks)
         return sink
 
-    def _prove(self, objective: Objective, sense: str, root: Frame) -> tuple[Sink, tuple[Step, ...]]:
+    def _prove(self, objective: Objective, sense: str, root: Frame) -> tuple[Sink, Attempt | None]:
         """The objective as it stands, or in an equivalent form."""
         require_convex_domain(objective.conditions, root, self.facts)
         mark = self.auxiliary.mark()
         try:
             self._hold(objective.conditions, (objective.body,), root)
-            return self._gather(objective.body, sense, root), ()
+            return self._gather(objective.body, sense, root), None
         except NotCollected as reason:
             self.auxiliary.rollback(mark)
             for attempt in objective_attempts(objective.body, root, self.facts):
                 body = attempt.relations[0][0]
                 try:
                     self._hold((*objective.conditions, *attempt.keeps), (body,), root)
-                    return self._gather(body, sense, root), attempt.steps
+                    return self._gather(body, sense, root), attempt
                 except NotCollected:
                     self.auxiliary.rollback(mark)
             raise reason from None
@@ -345,13 +326,13 @@ class _Analyst:
 
     def _matrix(
         self, number: int, constraint: Constraint, relation: Relation, frame: Frame
-    ) -> tuple[str, tuple[Step, ...]]:
+    ) -> tuple[str, Attempt | None]:
         sink = self.collector.sink(frame, AFFINE)
         self.collector.collect(relation.body, frame, np.ones((1,) * len(frame.shape)), sink)
         self._finite(sink, relation.body, constraint.name, constraint.span, frame, constraint.marks)
         sign = 1.0 if relation.lower is not None else -1.0
         self._semidefinite(sink.affine() * sign, len(constraint.axes[-1]), MatrixCone(0, sign, constraint=number))
-        return AFFINE, ()
+        return AFFINE, None
 
     def _matrix_variables(self) -> None:
         for variable in self.model.variables.values():

@@ -19,6 +19,7 @@ from optdsl.atoms import ENTRIES, REDUCTIONS, interval
 from optdsl.classify.curved import collect_function, collect_groups
 from optdsl.classify.facts import Facts
 from optdsl.classify.matrices import collect_matrix_function
+from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Product, Sink, Square, Terms
 from optdsl.terms import nodes
 from optdsl.terms.evaluate import Lanes
@@ -155,11 +156,38 @@ class Collector:
         child = extension.child.as_root()
         lifted = extension.lift(columns)
         one = np.ones((1,) * len(child.shape))
-        for sign in (1.0, -1.0) if form == "max_abs" else (1.0,):
-            held = self.sink(child, curvature)
+        for sign in self._signs(node.body, extension.child) if form == "max_abs" else (1.0,):
+            held = self.sink(child, curvature, quadratic=True)
             self.collect(node.body, child, sign * one, held)
             held.terms.append(Terms(child, lifted, -one))
-            self.auxiliary.rows.append(held)
+            self._hold(held)
+
+    def _signs(self, body: sympy.Basic, frame: Frame) -> tuple[float, ...]:
+        """The signs with which a size is a maximum: one is enough where the part has a sign."""
+        if self.facts is None:
+            return 1.0, -1.0
+        fact = self.facts.find(body, frame)
+        return (1.0,) if bool((fact.lo >= 0).all()) else (-1.0,) if bool((fact.hi <= 0).all()) else (1.0, -1.0)
+
+    def _needed(self, pieces: Any, moving: list[sympy.Basic], frame: Frame) -> list[Any]:
+        """The pieces but those that another one dominates on the argument's interval, as -e does not matter in |e|."""
+        if self.facts is None or len(moving) != 1:
+            return list(pieces.pieces)
+        fact = self.facts.find(moving[0], frame)
+        sign = 1.0 if pieces.extreme == "max" else -1.0
+        kept: list[Any] = list(pieces.pieces)
+        for piece in pieces.pieces:
+            for other in kept:
+                if other is piece:
+                    continue
+                slope = sign * (np.asarray(other[0][0]) - np.asarray(piece[0][0]))
+                gap = sign * (np.asarray(other[1]) - np.asarray(piece[1]))
+                with np.errstate(invalid="ignore"):
+                    ends = [np.where(slope == 0, gap, slope * end + gap) for end in (fact.lo, fact.hi)]
+                if all(bool((e >= 0).all()) for e in ends):
+                    kept.remove(piece)
+                    break
+        return kept
 
     def _some_empty(self, node: nodes.Reduce, frame: Frame) -> bool:
         counts = self.lanes.numbers(nodes.Reduce("sum", sympy.Integer(1), node.over), frame)
@@ -180,10 +208,15 @@ class Collector:
         sink.bent = True
         root = child.as_root()
         one = np.ones((1,) * len(root.shape))
-        held = self.sink(root, CONVEX)
+        held = self.sink(root, CONVEX, quadratic=True)
         self.collect(node.body, root, one, held)
         held.terms.append(Terms(root, extension.lift(q), -one))
         held.terms.append(Terms(root, excess, -one))
+        self._hold(held)
+
+    def _hold(self, held: Sink) -> None:
+        """Keep a row that holds an auxiliary variable; its squares and products become cones."""
+        quadratics_to_cones(self, held)
         self.auxiliary.rows.append(held)
 
     # --------------------------------------------------------------------------------------- piecewise-linear functions
@@ -218,20 +251,20 @@ class Collector:
         columns = self._replace(node, curvature, frame, multiplier, sink, bound)
         root = frame.as_root()
         one = np.ones((1,) * len(root.shape))
-        for coefficients, constant in pieces.pieces:
+        for coefficients, constant in self._needed(pieces, moving, frame):
             if (
                 curvature == CONVEX
                 and not any(np.any(k) for k in coefficients)
                 and np.all(np.asarray(constant) == bound)
             ):
                 continue
-            held = self.sink(root, curvature)
+            held = self.sink(root, curvature, quadratic=True)
             for argument, coefficient in zip(moving, coefficients, strict=True):
                 if np.any(coefficient):
                     self.collect(argument, root, one * coefficient, held)
             held.add_constant(root, one * constant)
             held.terms.append(Terms(root, columns, -one))
-            self.auxiliary.rows.append(held)
+            self._hold(held)
 
     def _replace(
         self,

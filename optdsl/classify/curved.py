@@ -16,6 +16,7 @@ import sympy
 from optdsl.atoms import ENTRIES, REDUCTIONS, Interval
 from optdsl.classify.cones import Affine, CollectedCone, Graph, HeldRows
 from optdsl.classify.facts import Facts
+from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Collecting, NotCollected, Sink, Terms
 from optdsl.terms import nodes
 from optdsl.terms.fold import Fold
@@ -153,8 +154,9 @@ def stand_in(collector: Collecting, argument: sympy.Basic, root: Frame, side: st
         held = collector.sink(root, AFFINE)
         collector.collect(argument, root, one, held)
         return held.affine()
-    held = collector.sink(root, side)
+    held = collector.sink(root, side, quadratic=True)
     collector.collect(argument, root, one, held)
+    quadratics_to_cones(collector, held)
     variable = Affine.of_columns(collector.auxiliary.add(root.size))
     collector.auxiliary.rows.append(HeldRows(held.affine() - variable, side))
     return variable

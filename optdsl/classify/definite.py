@@ -35,6 +35,26 @@ def is_semidefinite(matrix: sp.csc_array) -> tuple[bool, np.ndarray | None]:
     return False, direction
 
 
+def certificate(matrix: sp.csc_array) -> tuple[str, float]:
+    """What shows a symmetric matrix to be semidefinite, and its value, in the scaling to a unit diagonal.
+
+    The smallest eigenvalue of a matrix of moderate size; of a large one the smallest pivot of L D L' of the matrix
+    plus `TOLERANCE` on its diagonal.
+    """
+    diagonal = matrix.diagonal()
+    used = np.flatnonzero(diagonal > 0)
+    scale = sp.diags_array(1.0 / np.sqrt(diagonal[used]))
+    scaled = sp.csc_array(scale @ matrix[used][:, used] @ scale)
+    if len(used) <= DENSE_UP_TO:
+        return "smallest eigenvalue", float(np.linalg.eigvalsh(scaled.toarray())[0]) if len(used) else 0.0
+    import qdldl
+
+    shifted = sp.csc_array(sp.triu(scaled + TOLERANCE * sp.eye_array(len(used)), format="csc"))
+    shifted.sort_indices()
+    _, d, _ = qdldl.Solver(sp.csc_matrix(shifted), upper=True).factors()
+    return "smallest pivot", float(np.min(d))
+
+
 def _unit(n: int, k: int) -> np.ndarray:
     direction = np.zeros(n)
     direction[k] = 1.0

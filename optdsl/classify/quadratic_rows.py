@@ -85,6 +85,25 @@ def _stacked(*parts: Affine) -> Affine:
 def _factorized(collector: Collecting, sink: Sink, sign: float) -> tuple[Affine, np.ndarray, Affine]:
     """Members u with u'u the rows' quadratic parts, and the linear rest that products and squares bring."""
     n = collector.auxiliary.first + collector.auxiliary.count
+    matrix, rest = joint_matrix(sink, n, sign)
+    good, direction = is_semidefinite(matrix)
+    if not good:
+        assert direction is not None
+        node = (sink.products or sink.squares)[0].node
+        row = int(np.argmax(np.abs(direction))) // n
+        lane = np.unravel_index(row, sink.root.shape) if sink.root.shape else ()
+        shape = "convex" if sign > 0 else "concave"
+        raise NotCollected(node, f"this quadratic is not {shape}", None, collector.lanes.lane(sink.root, lane))  # type: ignore[arg-type]
+    members, group = _factors(matrix, n)
+    total = rest[0]
+    for part in rest[1:]:
+        total = total + part
+    return members, group, total
+
+
+def joint_matrix(sink: Sink, n: int, sign: float) -> tuple[sp.csc_array, list[Affine]]:
+    """`sign` times the matrices M of the rows' quadratic parts x'Mx, one block of n columns a row, and what is linear.
+    """
     size = sink.root.size
     matrix = sp.csr_array((size * n, size * n))
     rest: list[Affine] = []
@@ -104,21 +123,9 @@ def _factorized(collector: Collecting, sink: Sink, sign: float) -> tuple[Affine,
         linear = left * (product.weight * product.right_constant) + right * (product.weight * product.left_constant)
         shift = Affine.of_constant(product.weight * product.left_constant * product.right_constant)
         rest.append(_linear(linear, shift).fold(product.rows, size))
-    matrix = sp.csc_array(sign * matrix)  # type: ignore[assignment]
-    matrix.eliminate_zeros()
-    good, direction = is_semidefinite(matrix)  # type: ignore[arg-type]
-    if not good:
-        assert direction is not None
-        node = (sink.products or sink.squares)[0].node
-        row = int(np.argmax(np.abs(direction))) // n
-        lane = np.unravel_index(row, sink.root.shape) if sink.root.shape else ()
-        shape = "convex" if sign > 0 else "concave"
-        raise NotCollected(node, f"this quadratic is not {shape}", None, collector.lanes.lane(sink.root, lane))  # type: ignore[arg-type]
-    members, group = _factors(matrix, n)  # type: ignore[arg-type]
-    total = rest[0]
-    for part in rest[1:]:
-        total = total + part
-    return members, group, total
+    result = sp.csc_array(sign * matrix)
+    result.eliminate_zeros()
+    return result, rest
 
 
 def _linear(expression: Affine, shift: Affine) -> Affine:

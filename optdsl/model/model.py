@@ -75,13 +75,24 @@ class Variable:
 class Relation:
     """`lower <= body <= upper` over the lanes of its constraint; an equality has lower == upper.
 
-    lower and upper are expressions of data, None where there is no such side.
+    lower and upper are expressions of data, None where there is no such side. `turned`: the data stood on the left in
+    the text (`1 <= x`).
     """
 
     body: sympy.Expr
     lower: sympy.Expr | None
     upper: sympy.Expr | None
     conditions: tuple[DomainCondition, ...] = ()
+    turned: bool = False
+
+    @property
+    def written(self) -> sympy.Expr:
+        """Left minus right, as the text has it; of a double inequality the middle."""
+        if self.lower is not None and self.upper is not None and self.lower != self.upper:
+            return self.body
+        side = self.upper if self.lower is None else self.lower
+        difference = self.body if side is None or side.is_zero else self.body - side
+        return -difference if self.turned else difference
 
 
 @dataclass(frozen=True, eq=False)

@@ -137,8 +137,9 @@ class Statements:
                 None if low is None else canonical.body(low, renaming),
                 None if high is None else canonical.body(high, renaming),
                 conditions if k == 0 else (),
+                turned,
             )
-            for k, (body, low, high) in enumerate(_relations(bodies, relation.ops))
+            for k, (body, low, high, turned) in enumerate(_relations(bodies, relation.ops))
         )
         for body, operand in zip(bodies, relation.operands, strict=True):
             self.elaborator.marker.mark(body, operand.span)
@@ -286,23 +287,24 @@ def _values(axes: tuple[Axis, ...]) -> tuple[SetValue, ...]:
     return tuple(axis.value for axis in axes if axis.value is not None)
 
 
-Bounded = tuple[sympy.Expr, sympy.Expr | None, sympy.Expr | None]
+Bounded = tuple[sympy.Expr, sympy.Expr | None, sympy.Expr | None, bool]
 
 
 def _relations(bodies: list[sympy.Expr], ops: tuple[str, ...]) -> list[Bounded]:
-    """`(body, lower, upper)` for a chain of comparisons, data ends kept as sides."""
+    """`(body, lower, upper, turned)` for a chain of comparisons, data ends kept as sides."""
     if len(ops) == 2 and ops[0] == ops[1] and ops[0] in ("<=", ">="):
         first, middle, last = bodies
         if not nodes.has_variables(first) and not nodes.has_variables(last):
-            return [(middle, first, last) if ops[0] == "<=" else (middle, last, first)]
+            return [(middle, first, last, False) if ops[0] == "<=" else (middle, last, first, False)]
     result = []
     for left, op, right in zip(bodies[:-1], ops, bodies[1:], strict=True):
-        if not nodes.has_variables(left) and nodes.has_variables(right):
+        turned = not nodes.has_variables(left) and nodes.has_variables(right)
+        if turned:
             left, right = right, left
             op = {"<=": ">=", ">=": "<=", "=": "="}[op]
         if nodes.has_variables(right):
             left, right = left - right, sympy.Integer(0)
-        result.append((left, None if op == "<=" else right, None if op == ">=" else right))
+        result.append((left, None if op == "<=" else right, None if op == ">=" else right, turned))
     return result
 
 

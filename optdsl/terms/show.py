@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import sympy
 
+from optdsl.atoms import ENTRIES, INTERNAL
 from optdsl.terms import nodes
 from optdsl.terms.nodes import Index
 
@@ -41,11 +43,14 @@ class _Printer:
             if e.exp == -1:
                 return self._wrap("1 / " + self.text(e.base, _POWER), _PRODUCT, level)
             return self._wrap(f"{self.text(e.base, _ATOM)}^{self.text(e.exp, _ATOM)}", _POWER, level)
+        if isinstance(e, nodes.Apply) and e.name in INTERNAL:
+            return self._formula(e, level)
         method = getattr(self, "_" + type(e).__name__.lower(), None)
         if method is not None:
             return method(e)
         if e.is_number:
-            return self._wrap(_number(e), _SUM if e.could_extract_minus_sign() else _ATOM, level)
+            own = _SUM if e.could_extract_minus_sign() else _PRODUCT if e.is_Rational and not e.is_Integer else _ATOM
+            return self._wrap(_number(e), own, level)
         return str(e)
 
     def _wrap(self, text: str, own: int, level: int) -> str:
@@ -53,7 +58,7 @@ class _Printer:
 
     def _add(self, e: sympy.Add) -> str:
         text = ""
-        terms = sorted(e.args, key=lambda a: (a.is_number, not nodes.has_variables(a), str(a)))
+        terms = sorted(e.args, key=_order)
         for k, term in enumerate(terms):
             negative = term.could_extract_minus_sign()
             part = self.text(-term if negative else term, _PRODUCT)
@@ -106,6 +111,24 @@ class _Printer:
     def _apply(self, e: nodes.Apply) -> str:
         return f"{e.name}({self._slots(e.slots)})"
 
+    def _formula(self, e: nodes.Apply, level: int) -> str:
+        """A function that the language has no name for, as the formula that it stands for: `x^2 / y`."""
+        row = ENTRIES[e.name]
+        arguments = dict(zip(row.parameters, e.slots, strict=True))
+        formula = row.formula.partition(" with ")[0]
+        if "p" in arguments:
+            other = "(p - 1)" if "(p - 1)" in formula else "(1 - p)"
+            arguments["q"] = arguments["p"] - 1 if other == "(p - 1)" else 1 - arguments["p"]
+            formula = formula.replace(other, "q")
+
+        def put(found: re.Match[str]) -> str:
+            alone = formula[: found.start()][-1:] == "(" and formula[found.end() :][:1] == ")"
+            return self.text(arguments[found.group()], 0 if alone else _ATOM)
+
+        text = re.sub(rf"\b({'|'.join(arguments)})\b", put, formula)
+        call = re.fullmatch(r"\w+\(.*\)", formula) is not None
+        return self._wrap(text, _ATOM if call else _PRODUCT, level)
+
     def _reduce(self, e: nodes.Reduce) -> str:
         extra = "".join(f", {self.text(x)}" for x in e.extra)
         return f"{e.name}({self.text(e.body)}{extra} for {self.text(e.over)})"
@@ -138,7 +161,15 @@ class _Printer:
         return f"(ord({self._slots(e.slots)}, {self.text(e.set)}) - 1)"
 
     def _nth(self, e: nodes.Nth) -> str:
-        return f"{self.text(e.args[0])}({self.text(e.args[1] + 1)})"
+        term, position = e.args[:2]
+        found = [p for p in sympy.Add.make_args(position) if isinstance(p, nodes.Position)]
+        if position == 0:
+            return f"first({self.text(term)})"
+        if found and position - found[0] in (1, -1):
+            return f"{'next' if position - found[0] == 1 else 'prev'}({self._slots(found[0].slots)}, {self.text(term)})"
+        if position + 1 == nodes.Size(term):
+            return f"last({self.text(term)})"
+        return f"{self.text(term)}({self.text(position + 1)})"
 
     def _size(self, e: nodes.Size) -> str:
         family = f"[{self._slots(e.args[1:])}]" if len(e.args) > 1 else ""
@@ -146,6 +177,11 @@ class _Printer:
 
     def _pick(self, e: nodes.Pick) -> str:
         return f"[{self._slots(e.args[1:])}][{self.text(e.args[0])}]"
+
+
+def _order(term: sympy.Basic) -> tuple[bool, bool, bool, str]:
+    """Variables before data, numbers last, what is subtracted after what is added."""
+    return bool(term.is_number), not nodes.has_variables(term), term.could_extract_minus_sign(), str(term)
 
 
 def _number(e: sympy.Basic) -> str:

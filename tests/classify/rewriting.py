@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import sympy
 
+from optdsl.atoms import INTERNAL
 from optdsl.classify.facts import Facts
 from optdsl.classify.rewrites import (
     RELATION_REWRITINGS,
@@ -19,12 +20,15 @@ from optdsl.classify.rewrites import (
     RewriteStep,
     normalize,
     relation_forms,
+    told,
 )
 from optdsl.language import parse
 from optdsl.model import build
 from optdsl.model.model import DomainCondition, Model
+from optdsl.terms import nodes
 from optdsl.terms.evaluate import Lanes
 from optdsl.terms.frame import Frame
+from optdsl.terms.show import show
 
 HEADER = """
 set I = 1..4
@@ -79,6 +83,25 @@ def value(lanes: Lanes, expression: sympy.Expr, frame: Frame) -> np.ndarray:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return np.array(np.broadcast_to(np.asarray(lanes.numbers(expression, frame), dtype=float), frame.shape))
+
+
+def structure(expression: sympy.Basic) -> str:
+    """The text of an expression in which functions that the language has no name for show their own."""
+    return show(_named(expression))
+
+
+def _named(expression: sympy.Basic) -> sympy.Basic:
+    if not expression.args:
+        return expression
+    parts = [_named(a) for a in expression.args]
+    if isinstance(expression, nodes.Apply) and expression.name in INTERNAL:
+        return nodes.ArrayCall(expression.name, sympy.Tuple(), *parts[1:])
+    return expression.func(*parts)
+
+
+def structures(relations: Sequence[Any]) -> str:
+    """The same of relations."""
+    return told(tuple((_named(b), *(None if s is None else _named(s) for s in sides)) for b, *sides in relations))
 
 
 def inside(case: Case, lanes: Lanes, frame: Frame, conditions: Sequence[DomainCondition]) -> bool:

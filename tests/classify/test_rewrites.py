@@ -10,7 +10,17 @@ import pytest
 from optdsl.classify.rewrites import REWRITINGS
 from optdsl.terms.show import show
 
-from .rewriting import HEADER, assert_equal_on, assert_replays, curvature, normal_form, objective, points, value
+from .rewriting import (
+    HEADER,
+    assert_equal_on,
+    assert_replays,
+    curvature,
+    normal_form,
+    objective,
+    points,
+    structure,
+    value,
+)
 
 CONVEX, CONCAVE, AFFINE = 1.0, -1.0, 0.0
 UNSIGNED = HEADER.replace("var y >= 0", "var y").replace("var v >= 0", "var v")
@@ -41,7 +51,7 @@ RECOGNIZED: list[tuple[str, float, str]] = [
     ("z^2 + z * u + u^2", CONVEX, "3/4 * z^2"),
     ("-(z^2 - z * u + u^2)", CONCAVE, "z^2"),
     ("z^2 + 2 * z * u + u^2", CONVEX, "(u + z)^2"),
-    ("(z - u) * (z - u)", CONVEX, "(-u + z)^2"),
+    ("(z - u) * (z - u)", CONVEX, "(z - u)^2"),
     # entropies
     ("y * log(y)", CONVEX, "xlogx(y)"),
     ("z * log(z)", CONVEX, "xlogx(z)"),
@@ -77,10 +87,10 @@ RECOGNIZED: list[tuple[str, float, str]] = [
     ("2 * y / (3 + y)", CONCAVE, "2"),
     ("(y + v) / (1 + y + v)", CONCAVE, "1"),
     ("y^2 / (1 + y)", CONVEX, "square_over(y, y + 1)"),
-    ("(y^2 + 3 * y + 1) / (y + 1)", CONCAVE, "-1 / (y + 1)"),
-    ("exp(z) / y", CONVEX, "exp(-log(y) + z)"),
+    ("(y^2 + 3 * y + 1) / (y + 1)", CONCAVE, "y - 1 / (y + 1) + 2"),
+    ("exp(z) / y", CONVEX, "exp(z - log(y))"),
     # harmonic means
-    ("y * v / (y + v)", CONCAVE, "-square_over(v, v + y)"),
+    ("y * v / (y + v)", CONCAVE, "v - square_over(v, v + y)"),
     ("1 / (1 / y + 2 / v)", CONCAVE, "square_over"),
     ("1 / sum(1 / x[i] for i in I)", CONCAVE, "harmonic_mean(x[i] for i in I)"),
     # geometric means and their powers
@@ -93,7 +103,7 @@ RECOGNIZED: list[tuple[str, float, str]] = [
     ("x[1]^0.2 * x[2]^0.3 * x[3]^0.5", CONCAVE, "geo_mean_of_two(weighted_geo_mean(x[1], x[2], 2/5), x[3])"),
     ("x[1]^0.1 * x[2]^0.2 * x[3]^0.7", CONCAVE, "weighted_geo_mean"),
     ("sum(x[i]^w[i] * y^(1 - w[i]) for i in I)", CONCAVE, "weighted_geo_mean"),
-    ("sqrt(n * (n - y))", CONCAVE, "geo_mean_of_two(-n, -n + y)"),
+    ("sqrt(n * (n - y))", CONCAVE, "geo_mean_of_two(-n, y - n)"),
     ("prod(x)^(1/4)", CONCAVE, "geo_mean(x[i] for i in I)"),
     ("prod(x)^0.1", CONCAVE, "pow(geo_mean(x[i] for i in I)"),
     ("1 / prod(x)", CONVEX, "geo_mean(x[i] for i in I)"),
@@ -142,7 +152,7 @@ def test_recognized(text: str, sign: float, becomes: str) -> None:
     where = points(case)
     assert len(where) >= 10
     assert (curvature(case, after) == sign).all(), show(after)
-    assert becomes in show(after)
+    assert becomes in structure(after)
     assert_equal_on(case, case.body, after, case.frame, where)
     assert_replays(case, steps, where)
     assert bool(steps) == (after != case.body)
