@@ -15,6 +15,10 @@ import numpy as np
 from optdsl.nlp import Pattern
 
 
+SMALLEST = 1e-4
+"""Rows of the upper block with entries below this are not scaled up: there they may be nothing but noise."""
+
+
 class KktScaling:
     """Factors e (n + m,) for a KKT system of given patterns."""
 
@@ -41,8 +45,7 @@ class KktScaling:
             off = np.abs(hessian[self._off])
             entries = np.concatenate([np.abs(diagonal), off, off])[self._order]
             largest = np.maximum.reduceat(entries, self._starts)
-            largest[largest == 0.0] = 1.0
-            scale[: self._n] = 1.0 / np.sqrt(largest)
+            scale[: self._n] = 1.0 / np.sqrt(np.maximum(largest, SMALLEST))
         if self._m:
             entries = np.concatenate([np.sqrt(slack), np.abs(jacobian) * scale[self._columns]])
             largest = np.maximum.reduceat(entries[self._row_order], self._row_starts)

@@ -3,14 +3,19 @@
 Vanderbei (1995): a quasi-definite matrix has an LDL' factorization for every ordering. The system is made nearly that
 by adding `REGULARIZATION` to the diagonal above and taking it from the diagonal below; what the factors then solve is
 refined against the system without it. As the upper block may be indefinite, the residual
-is watched: a poor one tells the caller to treat the factorization as failed. Inertia from the signs of D (Sylvester).
+is watched: where refinement stagnates, LU factors with pivoting (SuperLU) solve the true matrix, at several times the
+cost; a poor residual of those too tells the caller to treat the factorization as failed. Inertia from the signs of D
+(Sylvester).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import qdldl
 import scipy.sparse as sp
+import scipy.sparse.linalg as sparse_linalg
 
 from optdsl.methods.linear_algebra.scaling import KktScaling
 from optdsl.methods.linear_algebra.system import Inertia, residual_ratio
@@ -18,6 +23,8 @@ from optdsl.nlp import Pattern
 
 REGULARIZATION = 1e-8
 REFINED, REFINEMENTS = 1e-11, 12
+STAGNANT = 1e-9
+"""A relative residual above this after refinement: the system is solved by LU with pivoting instead."""
 
 
 class SparseKkt:
@@ -51,11 +58,13 @@ class SparseKkt:
         self._signs = np.where(everywhere < n, 1.0, -1.0)
         self._diagonal = np.zeros(order)
         self._solver: qdldl.Solver | None = None
+        self._pivoted: sparse_linalg.SuperLU | None = None
 
     def factorize(
         self, hessian: np.ndarray, shift: np.ndarray, jacobian: np.ndarray, slack: np.ndarray
     ) -> Inertia:
         """Factor with these values; see `Kkt`."""
+        self._pivoted = None
         diagonal = np.concatenate([shift, -slack])
         # No place of H's pattern comes twice, so plain indexing adds.
         diagonal[self._hessian_diagonal] += hessian[self._on_diagonal]
@@ -89,16 +98,41 @@ class SparseKkt:
             return np.full(self._order, np.nan), np.inf
         # The scaled system, its residual and the test are in scaled numbers throughout.
         right = self._scale * right
-        solution = self._solver.solve(right)
+        solution, ratio = self._refined(self._solver.solve, right)
+        if ratio > STAGNANT:
+            solve = self._pivoted_solve()
+            if solve is not None:
+                other, better = self._refined(solve, right)
+                if better < ratio:
+                    solution, ratio = other, better
+        return self._scale * solution, ratio
+
+    def _refined(
+        self, solve: Callable[[np.ndarray], np.ndarray], right: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Iterative refinement with factors that are those of a nearby matrix."""
+        solution = solve(right)
         residual = right - self._product(solution)
         ratio = residual_ratio(residual, right, solution)
         for _ in range(REFINEMENTS):
             if not ratio > REFINED or not np.isfinite(ratio):
                 break
-            better = solution + self._solver.solve(residual)
+            better = solution + solve(residual)
             residual = right - self._product(better)
             new = residual_ratio(residual, right, better)
             if not new < ratio:
                 break
             solution, ratio = better, new
-        return self._scale * solution, ratio
+        return solution, ratio
+
+    def _pivoted_solve(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Factors LU of the true matrix with pivoting, made when first needed; None where it is singular."""
+        if self._pivoted is None:
+            whole = self._matrix + sp.triu(self._matrix, 1).T
+            try:
+                self._pivoted = sparse_linalg.splu(
+                    sp.csc_matrix(whole), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01
+                )
+            except RuntimeError:
+                return None
+        return self._pivoted.solve
