@@ -64,9 +64,9 @@ class _Chosen:
 
 def without_epigraphs(program: Program) -> tuple[Program, WayBack]:
     """The program without auxiliary variables that only carry a value, and the way back for its answers."""
-    if not program.auxiliary or not program.cones:
+    entries = tuple(_entries(program)) if program.auxiliary else ()
+    if not entries:
         return program, lambda answer: answer
-    entries = tuple(_entries(program))
     program = replace(program, lower=_needed_bounds(program, entries))
     chosen = _choose(program, entries)
     if not len(chosen.column):

@@ -76,6 +76,7 @@ def test_a_variable_that_stands_elsewhere_stays() -> None:
         "minimize norm2(x - a)",
         "minimize s subject to\n  k: -1 <= a[1] * x[1] <= 2\n  l: x[2]^2 <= s",
         "minimize s subject to\n  k: s >= 1",
+        "minimize s subject to\n  k: norm_spec([[x[1], x[2]], [x[2], x[3]]]) <= s\n  l: x[1] + x[2] = 1",
     ]
     for statements in kept:
         program = program_of(statements)
