@@ -18,8 +18,8 @@ from optdsl.methods.descent import Descent, Direction, Move, steepest
 from optdsl.methods.iterates import FirstOrder
 from optdsl.methods.searches import Search, StrongWolfe
 
-CURVED = 1e-12
-"""A step changes H where y's is above this share of |y| |s|; the Wolfe search makes it positive but for rounding."""
+CURVED = 1e-15
+"""A step changes H where y's is above this share of |g's|; the Wolfe search makes it positive but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class InverseHessian:
         """H after (6.17), spelled out so that it costs one product with H."""
         s, y = move.s, move.y
         ys, yy = float(y @ s), float(y @ y)
-        if not ys > CURVED * np.sqrt(yy * float(s @ s)):
+        if not ys > CURVED * abs(float(move.before @ s)):
             return memory
         H = np.eye(len(s)) * (ys / yy) if memory is None else memory
         Hy = H @ y

@@ -32,16 +32,17 @@ class FirstOrder:
     """Ends a run where the largest entry of the (projected) gradient is small.
 
     It is measured after the objective was scaled so that its largest derivative at the start is at most `largest`
-    (Waechter and Biegler 2006, section 3.8), and with it what a unit of the objective means.
+    (Waechter and Biegler 2006, section 3.8), but by no more than `loosest`.
     """
 
     tolerance: float = 1e-8
     largest: float = 100.0
+    loosest: float = 100.0
 
     def unit(self, gradient: np.ndarray) -> float:
         """What the gradient is measured in, from the gradient at the start."""
         size = norm(gradient)
-        return max(1.0, size / self.largest) if np.isfinite(size) else 1.0
+        return min(max(1.0, size / self.largest), self.loosest) if np.isfinite(size) else 1.0
 
     def ending(self, objective: float, residual: float, unit: float) -> Ending | None:
         """CONVERGED, UNBOUNDED, or None to go on."""

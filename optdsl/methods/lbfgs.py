@@ -20,8 +20,8 @@ from optdsl.methods.searches import Search, StrongWolfe
 
 Pairs = tuple[tuple[np.ndarray, np.ndarray, float], ...]
 
-CURVED = 1e-10
-"""A pair is kept where y's >= this times y'y: it keeps H positive definite (NW, section 7.2)."""
+CURVED = 1e-15
+"""A pair is kept where y's is above this share of |g's|: H stays positive definite (NW, section 7.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class TwoLoops:
     def learned(self, memory: Pairs, move: Move) -> Pairs:
         """The pairs with this one, where its curvature is positive."""
         curvature = float(move.s @ move.y)
-        if not curvature > CURVED * float(move.y @ move.y) or curvature == 0:
+        if not curvature > CURVED * abs(float(move.before @ move.s)):
             return memory
         return (*memory, (move.s, move.y, 1.0 / curvature))[-self.memory :]
 

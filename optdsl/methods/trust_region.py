@@ -8,8 +8,8 @@ conjugate gradients for large ones (Steihaug 1983). With bounds the step is that
 projected Cauchy step (their 2.3-2.4), then minor iterations that minimize q_k over the variables off their bounds
 (4.2) followed by a projected search (4.4), until the free part of the model's gradient is small (4.5).
 
-Deviations: the ball is scaled by the diagonal of B_k where conjugate gradients are used; small problems end only
-where B_k on the free variables has no negative eigenvalue, else they go on along it.
+Deviations: the ball is scaled by the roots of the diagonal of B_k, within a ratio of ten; small problems end only where
+B_k on the free variables has no negative eigenvalue, else they go on along it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class TrustRegion:
         length = float(np.linalg.norm(s))
         f_old = state.record.objective
         if length == 0 or not step.fall > 0:
-            return self._ended(state)
+            return self._ended(state, exact=step.fall == 0)
         f = problem.objective(x)
         slack = noise(f_old)
         rho = (f_old - f + slack) / (step.fall + slack) if math.isfinite(f) else -math.inf
@@ -105,7 +105,7 @@ class TrustRegion:
                 return self._arrived(problem, replace(state, radius=radius, refused=0), x, f, g, length)
             rho = -math.inf
         if step.fall <= slack:
-            return self._ended(state)
+            return self._ended(state, exact=not step.boundary)
         return self._refused(state, s, f)
 
     def _worth_it(
@@ -117,8 +117,9 @@ class TrustRegion:
             return True
         return norm(projected_gradient(x, g, problem.lower, problem.upper)) < state.record.dual
 
-    def _ended(self, state: TrustRegionState) -> TrustRegionState:
-        settled = state.record.dual <= self.tol * state.unit
+    def _ended(self, state: TrustRegionState, exact: bool) -> TrustRegionState:
+        """No step is left: the model's minimum, inside the ball, is not below f by more than rounding, or stuck."""
+        settled = exact or state.record.dual <= self.tol * state.unit
         return replace(state, ending=Ending.CONVERGED if settled else Ending.NO_PROGRESS)
 
     def _refused(self, state: TrustRegionState, s: np.ndarray, f: float) -> TrustRegionState:
@@ -183,10 +184,11 @@ def _accuracy(gradient: np.ndarray) -> float:
 
 
 def _in_ball(curvature: Curvature, g: np.ndarray, radius: float, accuracy: float) -> BallStep:
-    if curvature.dense is not None:
-        return exact_step(curvature.dense, g, radius)
     scale = _scale(curvature, len(g))
-    # In the variables w = D s the ball is |w| <= |D| Delta, with D scaled to mean 1.
+    # In the variables w = D s the ball is |w| <= Delta, with D scaled to mean 1.
+    if curvature.dense is not None:
+        step = exact_step(curvature.dense / np.outer(scale, scale), g / scale, radius)
+        return BallStep(step.p / scale, step.fall, step.boundary)
     accuracy /= float(scale.max())
     step = steihaug_step(lambda w: curvature.product(w / scale) / scale, g / scale, radius, accuracy, 2 * len(g) + 10)
     return BallStep(step.p / scale, step.fall, step.boundary)
@@ -200,7 +202,7 @@ def _scale(curvature: Curvature, n: int) -> np.ndarray:
     largest = float(size.max())
     if not math.isfinite(largest) or largest == 0:
         return np.ones(n)
-    size = np.maximum(size, 1e-4 * largest)
+    size = np.maximum(size, 0.1 * largest)
     return size / float(np.exp(np.log(size).mean()))
 
 
@@ -231,7 +233,9 @@ def _projected_step(problem: Nlp, state: TrustRegionState, settled: bool) -> Bal
         if step.boundary or int(((s > lower) & (s < upper)).sum()) == before:
             break
     fall = float(-(g @ s) - 0.5 * (s @ Bs))
-    return BallStep(s, fall, boundary or float(np.linalg.norm(s)) >= 0.99 * state.radius)
+    left = inside(-(g + Bs), lower - s, upper - s)
+    unfinished = float(np.linalg.norm(left)) > max(goal, 1e-10 * float(np.linalg.norm(g)))
+    return BallStep(s, fall, boundary or unfinished or float(np.linalg.norm(s)) >= 0.99 * state.radius)
 
 
 def _cauchy(B: Curvature, g: np.ndarray, lower: np.ndarray, upper: np.ndarray, radius: float) -> np.ndarray:

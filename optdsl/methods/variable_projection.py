@@ -107,7 +107,7 @@ class Projected:
     def whole(self, a: np.ndarray) -> np.ndarray:
         """All parameters: a with b(a) (n,); nan where that is not defined, or where b turns out not to be linear."""
         residuals = residuals_of(self.problem)
-        x = np.zeros(len(self.linear))
+        x = np.array(self.problem.start, dtype=float)
         x[~self.linear] = a
         r = residuals.values(x)
         Phi = dense_matrix(residuals.jacobian_pattern, residuals.jacobian(x))[:, self.linear]
@@ -115,8 +115,9 @@ class Projected:
             return np.full(len(x), np.nan)
         sizes = np.sqrt(np.einsum("ij,ij->j", Phi, Phi))
         sizes[sizes == 0] = 1.0
+        # Of several b, the nearest to the start.
         b = -np.linalg.lstsq(Phi / sizes, r, rcond=1e-13)[0] / sizes
-        x[self.linear] = b
+        x[self.linear] += b
         known = residuals.values(x)
         if not np.abs(known - (r + Phi @ b)).max() <= 1e-6 * (np.abs(r).max() + np.abs(Phi @ b).max()):
             return np.full(len(x), np.nan)
