@@ -20,8 +20,8 @@ from optdsl.methods.lbfgs import LBFGS
 from optdsl.methods.levenberg_marquardt import LevenbergMarquardt
 from optdsl.methods.nesterov import Nesterov
 from optdsl.methods.sqp import SQP
+from optdsl.methods.sums_of_squares import SumsOfSquares
 from optdsl.methods.trust_region import TrustRegion
-from optdsl.methods.variable_projection import VariableProjection
 from optdsl.nlp import Nlp
 
 
@@ -100,9 +100,9 @@ def _interior_point(tol: float, feasibility: float, barrier: float) -> InteriorP
     return InteriorPoint(tolerance=tol, feasibility=feasibility, barrier=barrier)
 
 
-def _least_squares(tol: float, precision: float, factor: float, geodesic: bool, projection: bool) -> Any:
+def _least_squares(tol: float, precision: float, factor: float, geodesic: bool, projection: bool, newton: bool) -> Any:
     inner = LevenbergMarquardt(tol, precision, factor, geodesic)
-    return VariableProjection(inner) if projection else inner
+    return SumsOfSquares(inner, projection, newton)
 
 
 METHODS: tuple[Row, ...] = (
@@ -156,6 +156,7 @@ METHODS: tuple[Row, ...] = (
             Setting("factor", "number", 1.0, "first radius, as a share of the start's size", least=1e-6, most=1e6),
             Setting("geodesic", "flag", False, "bend steps by the second derivative along them"),
             Setting("projection", "flag", True, "solve for parameters that enter linearly in every step"),
+            Setting("newton", "flag", True, "go on with exact second derivatives where it crawls"),
         ),
         source="More 1978; Golub and Pereyra 1973; Kaufman 1975; Transtrum and Sethna 2012",
         choose_when="the objective is a sum of squares, as in curve fitting; it is the most precise there",

@@ -65,7 +65,11 @@ class TrustRegion:
 
     def start(self, problem: Nlp) -> TrustRegionState:
         """The state at the problem's start, moved into the bounds."""
-        x = inside(np.array(problem.start, dtype=float), problem.lower, problem.upper)
+        return self.start_at(problem, problem.start)
+
+    def start_at(self, problem: Nlp, start: np.ndarray) -> TrustRegionState:
+        """The state at another start."""
+        x = inside(np.array(start, dtype=float), problem.lower, problem.upper)
         f, g = problem.objective(x), problem.gradient(x)
         stopping = FirstOrder(self.tol)
         state = TrustRegionState(

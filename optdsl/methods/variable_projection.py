@@ -5,8 +5,9 @@ Golub and Pereyra 1973, in the form of Kaufman 1975:
     r(a, b) = r_0(a) + Phi(a) b,   b(a) = argmin_b |r(a, b)|^2
     the projected residual r(a) = r(a, b(a)) has (Kaufman's approximation of) the Jacobian (I - Phi Phi^+) dr/da
 
-Levenberg and Marquardt's method runs on a alone: fewer parameters, no start for b, and far fewer places to get stuck.
-It then goes on over all parameters from where that ended, so the answer never hangs on the approximation.
+Levenberg and Marquardt's method then runs on a alone: fewer parameters, no start for b, and far fewer places to get
+stuck (`optdsl.methods.sums_of_squares` goes on over all parameters from where that ends, so that the answer never hangs
+on the approximation).
 
 Which parameters are linear is found from the Jacobian: those whose columns none of them changes. Deviation: that is
 looked at in one point beside the start, so it is checked again in every step, and given up where it fails.
@@ -14,67 +15,16 @@ looked at in one point beside the start, so it is checked again in every step, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
 
 import numpy as np
 
 from optdsl.methods.curvature import dense_matrix
-from optdsl.methods.driver import Ending
-from optdsl.methods.iterates import Iterate
-from optdsl.methods.levenberg_marquardt import LeastSquaresState, LevenbergMarquardt, residuals_of
+from optdsl.methods.levenberg_marquardt import residuals_of
 from optdsl.nlp import Nlp, Pattern, Residuals
 
 MOST = 30
 """Linear parameters are looked for among at most so many: it takes one Jacobian each."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ProjectedState(Iterate):
-    """The state of the method that runs inside, over a where `projected` is there, else over all parameters."""
-
-    inner: LeastSquaresState
-    projected: Projected | None
-
-
-@dataclass(frozen=True, slots=True)
-class VariableProjection:
-    """Levenberg and Marquardt's method with linear parameters projected out as far as there are any."""
-
-    name: ClassVar[str] = "levenberg_marquardt"
-    inner: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
-
-    def start(self, problem: Nlp) -> ProjectedState:
-        """The state at the problem's start, moved into the bounds. Raises TypeError without residuals."""
-        linear = linear_parameters(problem)
-        if linear.any() and not linear.all():
-            projected = Projected(problem, linear)
-            inner = self.inner.start(projected)  # type: ignore[arg-type]
-            if inner.ending is not Ending.UNDEFINED:
-                return _seen(problem, inner, projected)
-        return _seen(problem, self.inner.start(problem), None)
-
-    def step(self, problem: Nlp, state: ProjectedState) -> ProjectedState:
-        """The state one step later; where the projected run has ended, the first of the run over all parameters."""
-        if state.projected is None:
-            return _seen(problem, self.inner.step(problem, state.inner), None)
-        if state.inner.ending is None:
-            return _seen(problem, self.inner.step(state.projected, state.inner), state.projected)  # type: ignore[arg-type]
-        start = self.inner.start_at(problem, state.x)
-        if start.ending is Ending.UNDEFINED:
-            start = self.inner.start(problem)
-        return _seen(problem, start, None)
-
-
-def _seen(problem: Nlp, inner: LeastSquaresState, projected: Projected | None) -> ProjectedState:
-    """The state as seen from outside: with all parameters, and going on where only the projected run has ended."""
-    if projected is None:
-        x, z, ending = inner.x, inner.bound_multipliers, inner.ending
-    else:
-        x = projected.whole(inner.x)
-        z, ending = np.zeros(len(x)), None
-        z[~projected.linear] = inner.bound_multipliers
-    return ProjectedState(x, np.zeros(0), z, inner.record, ending, inner, projected)
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ class Bounds:
 
 
 ROUNDING = 1e-15
-RELAXATION, SMALLEST_RELAXATION = 1e-8, 1e-11
+RELAXATION, SMALLEST_RELAXATION = 1e-10, 1e-13
 """Bounds are relaxed by the first number relative to their unscaled size, at least by the second of the scaled one."""
 PUSH = (1e-2, 1e-2)
 """How far the start is moved from its bounds: kappa_1, kappa_2 of section 3.6."""
