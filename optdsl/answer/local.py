@@ -18,6 +18,7 @@ from optdsl.convex.lower import NamedPart
 from optdsl.convex.program import Progress
 from optdsl.engine.lower import NotLowered
 from optdsl.engine.problem import ModelProblem
+from optdsl.engine.roughness import jumping, kinked, statements_of
 from optdsl.engine.starts import start_of
 from optdsl.errors import Diagnostic, NotSolvable
 from optdsl.methods.driver import COLUMNS, Ending, Limits, Outcome, Record
@@ -58,7 +59,7 @@ def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object
     """The compiled model. Raises NotSolvable where the engine cannot take it, with the place and the reason."""
     model = analysis.model
     _refuse(analysis)
-    problem = _problem(analysis, 0.0 if analysis.smoothness in ("smooth", "C1") else SMOOTHINGS[0])
+    problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
     notes = _give_start(model, problem)
     choice = choose_method(problem, analysis, method)
     return Prepared(analysis, problem, choice, notes, options)
@@ -72,8 +73,7 @@ def takes(analysis: Analysis) -> bool:
 def route_for(analysis: Analysis, method: str | None) -> Route:
     """How the engine would solve a model. Raises NotSolvable where it cannot, OptionError for a method that cannot."""
     _refuse(analysis)
-    rounded = analysis.smoothness not in ("smooth", "C1")
-    problem = _problem(analysis, SMOOTHINGS[0] if rounded else 0.0)
+    problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
     choice = choose_method(problem, analysis, method)
     return Route(choice.name, "optdsl", choice.why)
 
@@ -83,7 +83,7 @@ def _problem(analysis: Analysis, smoothing: float) -> ModelProblem:
     try:
         return ModelProblem(model, convex=analysis.convexity == "convex", smoothing=smoothing)
     except NotLowered as reason:
-        where = next((place_of(reason.node, marks, span) for marks, span in _marks(model)), None)
+        where = next((place_of(reason.node, s.marks, s.span) for s in statements_of(model)), None)
         hint = "write it with functions that have derivatives; `optdsl check` shows each statement"
         raise _not_solvable(analysis, f"this model is not convex, and {reason.reason}", where, hint) from None
 
@@ -94,11 +94,11 @@ def _give_start(model: Model, problem: ModelProblem) -> tuple[str, ...]:
     return (start.note,) if start.note else ()
 
 
-def _marks(model: Model):  # type: ignore[no-untyped-def]
-    if model.objective is not None:
-        yield model.objective.marks, model.objective.span
-    for constraint in model.constraints:
-        yield constraint.marks, constraint.span
+def _kinked(analysis: Analysis) -> bool:
+    """Whether functions with kinks occur where they may be met; poles are left to the methods, which step back."""
+    if analysis.smoothness in ("smooth", "C1"):
+        return False
+    return any(kinked(statement.bodies) for statement in statements_of(analysis.model))
 
 
 def _refuse(analysis: Analysis) -> None:
@@ -117,13 +117,12 @@ def _refuse(analysis: Analysis) -> None:
         if constraint.kind == "matrix":
             reason = f"`{constraint.name}` is a matrix inequality, which is solved in convex models only"
             raise _not_solvable(analysis, reason, constraint.span, "`optdsl check` shows what is not convex")
-    if analysis.smoothness == "discontinuous":
-        jump = next(fact for fact in analysis.statements if fact.smoothness == "discontinuous")
-        reason = f"`{jump.name}` jumps (floor, ceil, sign, a pole): there are no derivatives to follow"
-        spans = [c.span for c in model.constraints if c.name == jump.name]
-        span = spans[0] if spans else model.objective and model.objective.span
-        hint = "bound the variables away from the jump, or write it by a smooth function"
-        raise _not_solvable(analysis, reason, span, hint)
+    for statement in statements_of(model):
+        name = jumping(statement.bodies)
+        if name is not None:
+            reason = f"`{statement.name}` jumps where `{name}` does: there are no derivatives to follow"
+            hint = "write it by a smooth function, or by integers in a convex model"
+            raise _not_solvable(analysis, reason, statement.span, hint)
 
 
 def _not_solvable(analysis: Analysis, reason: str, span, hint: str) -> NotSolvable:  # type: ignore[no-untyped-def]
@@ -145,7 +144,7 @@ def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAns
     problem = prepared.problem
     method = make_method(prepared.choice, prepared.options)
     answer = solve_locally(problem, method, _limits(prepared, watching), _watcher(problem, watching))
-    if prepared.analysis.smoothness in ("smooth", "C1"):
+    if not _kinked(prepared.analysis):
         return problem, answer
     for smoothing in SMOOTHINGS[1:]:
         if answer.outcome.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE, Ending.NO_PROGRESS):
@@ -214,8 +213,7 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
             ray=ray_answer(model, _ray(problem, outcome), why),
             show=shown_values(model, None, {}, {}),
         )
-    smooth = analysis.smoothness in ("smooth", "C1")
-    point = LocalPoint(problem, outcome, *_curvature(answer), smooth)
+    point = LocalPoint(problem, outcome, *_curvature(answer), not _kinked(analysis))
     judged, restored = judge_locally(model, analysis, point, prepared.options)
     variables = variable_answers(model, outcome.x, restored.reduced_cost)
     constraints = constraint_answers(model, judged.slacks, restored.duals)

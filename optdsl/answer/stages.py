@@ -14,6 +14,7 @@ from optdsl.answer.assemble import solution_of, verdict_of
 from optdsl.answer.explain import check_stage, program_text
 from optdsl.answer.methods import AUTOMATIC, LATER, check_method, check_options, later_method
 from optdsl.answer.solution import Route, Solution, Times
+from optdsl.answer.status import Guarantee, Status
 from optdsl.answer.transformed import WHY, Special, solve_special, special_form, specialized
 from optdsl.answer.verdict import Verdict
 from optdsl.classify import Analysis, analyze
@@ -133,6 +134,8 @@ def _solve(
         special = None if _of_engine(asked) else special_form(analysis)
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)
+        if solution.guarantee is Guarantee.NONE and solution.status in _SECOND_TRY and asked.method is None:
+            solution = _better(solution, analysis, asked, controls, clock)
         return replace(solution, time=clock.times())
     if _of_engine(asked) or (asked.method is None and local.takes(analysis)):
         return replace(_solve_by_engine(analysis, asked, controls, clock), time=clock.times())
@@ -147,6 +150,23 @@ def _solve(
     controls.enter("checking")
     solution = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
     return replace(solution, time=clock.times())
+
+
+_SECOND_TRY = (Status.NUMERICAL_ERROR, Status.FEASIBLE)
+
+
+def _better(solution: Solution, analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock) -> Solution:
+    """The engine's answer, where it is acceptable and not worse than one that nothing was proved about."""
+    try:
+        other = _solve_by_engine(analysis, asked, controls, clock)
+    except NotSolvable:
+        return solution
+    if not other.status.acceptable or other.objective is None:
+        return solution
+    sign = -1.0 if other.sense == "maximize" else 1.0
+    known = solution.status.acceptable and solution.objective is not None
+    worse = known and sign * other.objective > sign * solution.objective  # type: ignore[operator]
+    return solution if worse else replace(other, bound=solution.bound, problem_class=solution.problem_class)
 
 
 def _of_engine(asked: Asked) -> bool:

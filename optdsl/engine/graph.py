@@ -18,7 +18,8 @@ Op = tuple[Any, ...]
 """("const", value), ("slot", k), ("add" | "sub" | "mul" | "div", a, b), ("neg", a), ("select", t, a, b),
 or ("apply", name, a, ...)."""
 
-_KINKED = frozenset({"abs", "max", "min", "pos", "relu"})
+ROUNDED = frozenset({"abs", "max", "min", "pos", "relu", "leaky_relu"})
+"""Functions whose kinks are rounded off where a graph is asked to."""
 _LINEAR = frozenset({"add", "sub", "neg"})
 
 
@@ -146,7 +147,7 @@ class Graph:
             return self.power(*arguments)
         if name in ("max", "min") and len(arguments) > 2:
             return self.apply(name, self.apply(name, *arguments[:-1]), arguments[-1])
-        if self.smoothing and name in _KINKED:
+        if self.smoothing and name in ROUNDED:
             return self._rounded(name, arguments)
         return self._apply(name, *arguments)
 
@@ -156,6 +157,11 @@ class Graph:
             return self._apply("sqrt", self.add(self.mul(arguments[0], arguments[0]), radius))
         if name in ("pos", "relu"):
             return self._rounded("max", (arguments[0], self.const(0.0)))
+        if name == "leaky_relu":
+            slope = self.value(arguments[1])
+            if slope is None or slope > 1:  # else it is the larger of x and slope * x
+                return self._apply(name, *arguments)
+            return self._rounded("max", (arguments[0], self.mul(arguments[1], arguments[0])))
         a, b = arguments
         apart = self._rounded("abs", (self.sub(a, b),))
         both = self.add(a, b)

@@ -10,7 +10,7 @@ import sympy
 
 from optdsl.atoms import ARRAYWISE
 from optdsl.atoms.atom import Absent, Atom
-from optdsl.engine.array_calls import ArrayFunction, Argument
+from optdsl.engine.array_calls import Argument, ArrayFunction
 from optdsl.engine.graph import Graph
 from optdsl.engine.reductions import REDUCERS, Reduction
 from optdsl.engine.space import Columns, Data, GraphFunction, Link, Slot, Space
@@ -19,7 +19,6 @@ from optdsl.terms import nodes
 from optdsl.terms.evaluate import number
 from optdsl.terms.frame import Extension, Frame
 from optdsl.terms.nodes import Over
-
 
 MOST_ENTRIES = 400
 """Entries of the arguments of an array function whose second derivatives are computed."""
