@@ -34,6 +34,10 @@ from optdsl.methods.interior_point.newton import Direction, Regularization, dire
 from optdsl.methods.linear_algebra.system import Kkt
 
 KAPPA_SOC, LARGEST_SOC = 0.99, 4
+SHORTEST = 1e-30
+BARRED, LARGEST_RESETS = 5, 5
+"""After so many iterations in a row that the filter cut short it is emptied: old corners may block the way (once more,
+at most so often). A heuristic of implementations of the method, not in the paper."""
 SHORT, CLOSE = 1e-2, 1e-5
 TINY_STEP, TINY_VIOLATION = 10 * 2.2e-16, 1e-4
 
@@ -42,7 +46,8 @@ TINY_STEP, TINY_VIOLATION = 10 * 2.2e-16, 1e-4
 class Phase:
     """Where the iteration stands on one form: the point, its barrier parameter, its filter, what is remembered.
 
-    tiny: how many tiny steps came last. tolerance: the one that mu has to fall below.
+    tiny: how many tiny steps came last. tolerance: the one that mu has to fall below. barred: in how many iterations
+    in a row the filter was what rejected the last rejected trial; resets: how often it was emptied for that.
     """
 
     form: Form
@@ -53,6 +58,8 @@ class Phase:
     tolerance: float
     memory: Regularization
     tiny: int = 0
+    barred: int = 0
+    resets: int = 0
 
     def errors(self) -> Errors:
         """The errors of the problem itself: mu = 0."""
@@ -115,7 +122,10 @@ def advance(phase: Phase) -> Advance:
     dz = mu / at.gaps - at.z - ratios * dg
     tau = tau_of(mu)
     alpha_z = to_boundary(at.z, dz, tau)
-    found = _line_search(phase, step, dg, tau)
+    if phase.barred >= BARRED and phase.resets < LARGEST_RESETS:
+        phase = replace(phase, filter=phase.filter.emptied(), barred=0, resets=phase.resets + 1)
+    found, barred = _line_search(phase, step, dg, tau)
+    phase = replace(phase, barred=phase.barred + 1 if barred else 0)
     if found is None or found.alpha < SHORT:
         better = _whole_step(phase, step, dg, dz, tau)
         if better is not None:
@@ -170,39 +180,37 @@ def differentiated(form: Form, w: np.ndarray) -> tuple[np.ndarray, np.ndarray] |
     return (gradient, jacobian) if np.isfinite(gradient).all() and np.isfinite(jacobian).all() else None
 
 
-def _line_search(phase: Phase, step: Direction, dg: np.ndarray, tau: float) -> _Trial | None:
-    """Steps A-5 to A-10: halve the step until filter and decrease accept it; None when it became too short."""
+def _line_search(phase: Phase, step: Direction, dg: np.ndarray, tau: float) -> tuple[_Trial | None, bool]:
+    """Steps A-5 to A-10: halve the step until filter and decrease accept it; None when it became too short.
+
+    Also whether the filter was what rejected the last rejected trial.
+    """
     form, at, mu, kept = phase.form, phase.at, phase.mu, phase.filter
     phi = barrier(form, at.f, at.gaps, mu)
     slope = barrier_slope(form, at, step.dw, dg, mu)
     alpha = to_boundary(at.gaps, dg, tau)
-    if (
-        at.theta <= TINY_VIOLATION
-        and float(np.abs(step.dw / (1.0 + np.abs(at.w))).max(initial=0.0)) < TINY_STEP
-    ):
-        tiny = _tiny(form, at, alpha, step)
+    if at.theta <= TINY_VIOLATION:
+        size = float(np.abs(step.dw / (1.0 + np.abs(at.w))).max(initial=0.0))
+        tiny = _tiny(form, at, alpha, step) if size < TINY_STEP else None
         if tiny is not None:
-            return tiny
-    shortest = kept.shortest(slope, at.theta)
-    first = True
+            return tiny, False
+    shortest = max(kept.shortest(slope, at.theta), SHORTEST)
+    first, barred = True, False
     while alpha >= shortest:
         w = at.w + alpha * step.dw
         values = evaluated(form, w)
         if values is not None:
             theta_new = float(np.abs(values[1]).sum())
             phi_new = barrier(form, values[0], form.bounds.gaps(w), mu)
-            found = _judged(phase, w, values, theta_new, phi_new, (phi, slope, alpha), step.dy)
-            if found is not None:
-                return found
-            if first and theta_new >= at.theta and form.m:
+            found, by_filter = _judged(phase, w, values, theta_new, phi_new, (phi, slope, alpha), step.dy)
+            if found is None and first and theta_new >= at.theta and form.m:
                 found = _corrected(phase, step, values[1], alpha, (phi, slope), tau)
-                if found is not None:
-                    return found
+            if found is not None:
+                return found, barred
+            barred = by_filter
         first = False
         alpha *= 0.5
-        if alpha < 1e-30:
-            break
-    return None
+    return None, barred
 
 
 def _whole_step(phase: Phase, step: Direction, dg: np.ndarray, dz: np.ndarray, tau: float) -> Advance | None:
@@ -245,20 +253,25 @@ def _judged(
     phi_new: float,
     model: tuple[float, float, float],
     dy: np.ndarray,
-) -> _Trial | None:
-    """The trial when filter and decrease accept it (steps A-5.3, A-5.4) and its derivatives exist."""
+) -> tuple[_Trial | None, bool]:
+    """The trial when decrease and filter accept it (steps A-5.3, A-5.4) and its derivatives exist.
+
+    Also whether it was the filter alone that did not.
+    """
     phi, slope, alpha = model
     at, kept = phase.at, phase.filter
-    if not np.isfinite(phi_new) or not kept.accepts(theta_new, phi_new):
-        return None
+    if not np.isfinite(phi_new) or theta_new > kept.theta_largest:
+        return None, False
     switching = kept.switches(alpha, slope, at.theta)
     armijo = decreases(phi_new - phi, phi, alpha, slope)
     if not (armijo if switching else improves(theta_new, phi_new - phi, at.theta, phi)):
-        return None
+        return None, False
+    if not kept.accepts(theta_new, phi_new):
+        return None, True
     derivatives = differentiated(phase.form, w)
     if derivatives is None:
-        return None
-    return _Trial(w, values, derivatives, alpha, dy, not (switching and armijo))
+        return None, False
+    return _Trial(w, values, derivatives, alpha, dy, not (switching and armijo)), False
 
 
 def _corrected(
@@ -285,7 +298,7 @@ def _corrected(
             return None
         theta_soc = float(np.abs(values[1]).sum())
         phi_soc = barrier(form, values[0], form.bounds.gaps(w), mu)
-        found = _judged(phase, w, values, theta_soc, phi_soc, (*model, first), dy)
+        found, _ = _judged(phase, w, values, theta_soc, phi_soc, (*model, first), dy)
         if found is not None:
             return replace(found, alpha=alpha)
         if theta_soc > KAPPA_SOC * theta_old:
