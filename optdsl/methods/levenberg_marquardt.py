@@ -43,6 +43,8 @@ DENSE = 2e7
 """A Jacobian of at most so many entries (and at most `WIDE` columns) is treated as dense."""
 WIDE = 200
 ETA = 1e-4
+NOTHING = 1e-12
+"""A fall of the sum of squares below this share of it is nothing."""
 EXACT = 1e-15
 """A cosine below this is 0."""
 
@@ -130,9 +132,9 @@ class LevenbergMarquardt:
             # The border took the fall away: along the scaled gradient it cannot, once the ball is small.
             trial, s, promised = self._along_gradient(problem, residuals, state, gradient, free)
         length = float(np.linalg.norm(D * s))
-        if length == 0 or promised <= 0:
-            return self._ended(state, gradient)
         rr = float(r @ r)
+        if length == 0 or promised <= 0:
+            return self._ended(residuals, state, damped, free)
         r_new = residuals.values(trial)
         rr_new = float(r_new @ r_new)
         slack = 1e-15 * rr
@@ -141,7 +143,7 @@ class LevenbergMarquardt:
         whole = damping == 0.0 and not polishing
         small = whole and length <= self.precision * max(float(np.linalg.norm(D * x)), 1e-300)
         if polishing and (promised >= 0.9 * state.promised or promised <= 1e-30 * rr):
-            return self._ended(state, gradient)
+            return self._ended(residuals, state, damped, free)
         rho = (rr - rr_new + slack) / (promised + slack) if math.isfinite(rr_new) else -math.inf
         if rho > ETA or (drowned and abs(rr_new - rr) <= 1e-13 * rr):
             J_new = residuals.jacobian(trial)
@@ -150,13 +152,19 @@ class LevenbergMarquardt:
                 left = promised if polishing else math.inf
                 after = replace(state, radius=radius, damping=damping, promised=left)
                 return self._arrived(problem, residuals, after, trial, r_new, J_new, length, small)
-        if small or promised <= slack:
-            return self._ended(state, gradient)
+        if small or drowned:
+            return self._ended(residuals, state, damped, free)
         return self._refused(state, length, rr, rr_new, float(r @ Js))
 
-    def _ended(self, state: LeastSquaresState, gradient: np.ndarray) -> LeastSquaresState:
-        """No step is left that changes the point beyond rounding: a minimum as far as numbers can tell, or stuck."""
-        settled = state.record.dual <= self.tol * state.unit or state.damping == 0.0
+    def _ended(
+        self, residuals: Residuals, state: LeastSquaresState, damped: Damped, free: np.ndarray
+    ) -> LeastSquaresState:
+        """No step is left: the linear model promises nothing beyond rounding even without damping, or stuck."""
+        p = np.zeros(len(state.x))
+        p[free] = damped.step(0.0)
+        Jp = _product(residuals, state.J, p)
+        promised = float(-(Jp @ Jp) - 2 * (state.r @ Jp))
+        settled = state.record.dual <= self.tol * state.unit or promised <= NOTHING * float(state.r @ state.r)
         return replace(state, ending=Ending.CONVERGED if settled else Ending.NO_PROGRESS)
 
     def _refused(

@@ -55,23 +55,37 @@ class Projected:
         return ProjectedResiduals(residuals_of(self.problem), self)
 
     def whole(self, a: np.ndarray) -> np.ndarray:
-        """All parameters: a with b(a) (n,); nan where that is not defined, or where b turns out not to be linear."""
-        residuals = residuals_of(self.problem)
-        x = np.array(self.problem.start, dtype=float)
+        """All parameters: a with b(a) (n,); nan where that is not defined, or where b turns out not to be linear.
+
+        Where several b are equally good, the one nearest to the start.
+        """
+        x = np.zeros(len(self.linear))
         x[~self.linear] = a
+        found, whole = self._solved(x)
+        if not whole and np.isfinite(found).all():
+            x[self.linear] = self.problem.start[self.linear]
+            found, _ = self._solved(x)
+        return found
+
+    def _solved(self, x: np.ndarray) -> tuple[np.ndarray, bool]:
+        """x with the least change of b that solves the linear problem, and whether that has one solution only."""
+        residuals = residuals_of(self.problem)
+        undefined = np.full(len(x), np.nan)
         r = residuals.values(x)
         Phi = dense_matrix(residuals.jacobian_pattern, residuals.jacobian(x))[:, self.linear]
         if not (np.isfinite(r).all() and np.isfinite(Phi).all()):
-            return np.full(len(x), np.nan)
+            return undefined, False
         sizes = np.sqrt(np.einsum("ij,ij->j", Phi, Phi))
         sizes[sizes == 0] = 1.0
-        # Of several b, the nearest to the start.
-        b = -np.linalg.lstsq(Phi / sizes, r, rcond=1e-13)[0] / sizes
-        x[self.linear] += b
-        known = residuals.values(x)
-        if not np.abs(known - (r + Phi @ b)).max() <= 1e-6 * (np.abs(r).max() + np.abs(Phi @ b).max()):
-            return np.full(len(x), np.nan)
-        return x
+        change, _, rank, _ = np.linalg.lstsq(Phi / sizes, -r, rcond=1e-13)
+        change /= sizes
+        solved = x.copy()
+        solved[self.linear] += change
+        moved = Phi @ change
+        error = np.abs(residuals.values(solved) - (r + moved)).max()
+        if not error <= 1e-6 * (np.abs(r).max() + np.abs(moved).max()):
+            return undefined, False
+        return solved, rank == Phi.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
