@@ -134,9 +134,7 @@ def _solve(
         special = None if _of_engine(asked) else special_form(analysis)
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)
-        if solution.guarantee is Guarantee.NONE and solution.status in _SECOND_TRY and asked.method is None:
-            solution = _better(solution, analysis, asked, controls, clock)
-        return replace(solution, time=clock.times())
+        return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
     if _of_engine(asked) or (asked.method is None and local.takes(analysis)):
         return replace(_solve_by_engine(analysis, asked, controls, clock), time=clock.times())
     _refuse(model, analysis)
@@ -149,14 +147,15 @@ def _solve(
         raw = _run(choice, lowered.program, asked, model, controls)
     controls.enter("checking")
     solution = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
-    return replace(solution, time=clock.times())
+    return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
 
 
-_SECOND_TRY = (Status.NUMERICAL_ERROR, Status.FEASIBLE)
-
-
-def _better(solution: Solution, analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock) -> Solution:
-    """The engine's answer, where it is acceptable and not worse than one that nothing was proved about."""
+def _second_try(solution: Solution, analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock) -> Solution:
+    """The engine's answer, where nothing was proved about a solver's and the engine's is acceptable and not worse."""
+    unproved = solution.guarantee is Guarantee.NONE and solution.objective is not None
+    ended = solution.status in (Status.NUMERICAL_ERROR, Status.FEASIBLE)
+    if not (unproved and ended and asked.method is None) or analysis.model.integers:
+        return solution
     try:
         other = _solve_by_engine(analysis, asked, controls, clock)
     except NotSolvable:
