@@ -164,20 +164,23 @@ class Facts:
 
     def _mul(self, node: sympy.Mul, frame: Frame) -> Fact:
         moving = [f for f in node.args if has_variables(f)]
-        factor = np.ones((1,) * len(frame.shape))
-        for part in node.args:
-            if part not in moving:
-                with np.errstate(invalid="ignore", over="ignore"):
-                    factor = factor * self.lanes.numbers(part, frame)
+        data = [part for part in node.args if part not in moving]
+        numbers = [np.asarray(self.lanes.numbers(part, frame), dtype=float) for part in data]
+        factor = numbers[0] if numbers else np.ones((1,) * len(frame.shape))
+        for number in numbers[1:]:
+            with np.errstate(invalid="ignore", over="ignore"):
+                factor = factor * number
         facts = [self.find(f, frame) for f in moving]
         lo, hi = facts[0].lo, facts[0].hi
         for fact in facts[1:]:
             lo, hi = _times(lo, hi, fact.lo, fact.hi)
-        factor = np.asarray(factor)
-        lo, hi = (np.asarray(end) for end in _scaled(lo, hi, factor))
+        if numbers:
+            lo, hi = (np.asarray(end) for end in _scaled(lo, hi, factor))
         if len(facts) == 1:
-            curvature = np.where(factor == 0, 0.0, np.sign(factor) * facts[0].curvature)
-            return Fact(lo, hi, curvature, facts[0].smooth + 0 * np.sign(factor).astype(int), "a multiple by data")
+            curvature = facts[0].curvature
+            if not (curvature == 0).all():
+                curvature = np.where(factor == 0, 0.0, np.sign(factor) * curvature)
+            return Fact(lo, hi, curvature, facts[0].smooth, "a multiple by data")
         curvature = np.where(factor == 0, 0.0, np.full(np.broadcast_shapes(lo.shape, factor.shape), np.nan))
         return Fact(
             lo, hi, curvature, _roughest(facts), "a product of two expressions with variables; neither is constant"
@@ -310,7 +313,10 @@ def _short(fact: Fact) -> Fact:
 def _shortened(values: np.ndarray) -> np.ndarray:
     if values.size < 2:
         return values
-    first = values.reshape(-1)[0]
+    flat = values.reshape(-1)
+    first, last = flat[0], flat[-1]
+    if first != last and not np.isnan(first):  # most often seen without a look at all lanes
+        return values
     same = np.isnan(values).all() if np.isnan(first) else (values == first).all()
     return values[(slice(0, 1),) * values.ndim] if same else values
 
@@ -371,8 +377,7 @@ def _outward(lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _times(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[a, b] x [c, d], with 0 x inf = 0 (an end that is reached times one that is not)."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        corners = [np.nan_to_num(x * y, nan=0.0, posinf=np.inf, neginf=-np.inf) for x in (a, b) for y in (c, d)]
+    corners = [_product(x, y) for x in (a, b) for y in (c, d)]
     lo, hi = corners[0], corners[0]
     for corner in corners[1:]:
         lo, hi = np.minimum(lo, corner), np.maximum(hi, corner)
@@ -380,7 +385,21 @@ def _times(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> tuple[
 
 
 def _scaled(lo: np.ndarray, hi: np.ndarray, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return _times(lo, hi, factor, factor)
+    """[lo, hi] times a number."""
+    if lo.size == hi.size == 1 and lo.item() == -np.inf and hi.item() == np.inf and np.isfinite(factor).all():
+        # without bounds the size of the number does not matter
+        if factor.all():
+            factor = factor[(slice(0, 1),) * factor.ndim]
+        return np.where(factor == 0, 0.0, -np.inf), np.where(factor == 0, 0.0, np.inf)
+    ends = _product(lo, factor), _product(hi, factor)
+    return _outward(np.minimum(*ends), np.maximum(*ends))
+
+
+def _product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", over="ignore"):
+        product = np.asarray(x * y)
+    undefined = np.isnan(product)
+    return np.where(undefined, 0.0, product) if undefined.any() else product
 
 
 def _spread_to(value: np.ndarray, fold: Fold) -> np.ndarray:
