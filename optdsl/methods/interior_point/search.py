@@ -35,6 +35,9 @@ from optdsl.methods.linear_algebra.system import Kkt
 
 KAPPA_SOC, LARGEST_SOC = 0.99, 4
 SHORTEST = 1e-30
+SLOW, TIRED = 0.1, 5
+"""After so many iterations in a row with steps shorter than SLOW, while rows are violated, the phase asks for restoration
+instead of creeping on (deviation: the paper waits until a step falls below alpha_min)."""
 BARRED, LARGEST_RESETS = 5, 5
 """After so many iterations in a row that the filter cut short it is emptied: old corners may block the way (once more,
 at most so often). A heuristic of implementations of the method, not in the paper."""
@@ -47,7 +50,8 @@ class Phase:
     """Where the iteration stands on one form: the point, its barrier parameter, its filter, what is remembered.
 
     tiny: how many tiny steps came last. tolerance: the one that mu has to fall below. barred: in how many iterations
-    in a row the filter was what rejected the last rejected trial; resets: how often it was emptied for that.
+    in a row the filter was what rejected the last rejected trial; resets: how often it was emptied for that. slow: how
+    many short steps came last.
     """
 
     form: Form
@@ -60,6 +64,7 @@ class Phase:
     tiny: int = 0
     barred: int = 0
     resets: int = 0
+    slow: int = 0
 
     def errors(self) -> Errors:
         """The errors of the problem itself: mu = 0."""
@@ -125,7 +130,10 @@ def advance(phase: Phase) -> Advance:
     if phase.barred >= BARRED and phase.resets < LARGEST_RESETS:
         phase = replace(phase, filter=phase.filter.emptied(), barred=0, resets=phase.resets + 1)
     found, barred = _line_search(phase, step, dg, tau)
-    phase = replace(phase, barred=phase.barred + 1 if barred else 0)
+    slow = phase.slow + 1 if found is None or found.alpha < SLOW else 0
+    phase = replace(phase, barred=phase.barred + 1 if barred else 0, slow=slow)
+    if slow >= TIRED and at.theta > phase.tolerance * max(1, form.m):
+        return Advance(Event.BLOCKED, replace(phase, slow=0), 0.0, step, dz)
     if found is None or found.alpha < SHORT:
         better = _whole_step(phase, step, dg, dz, tau)
         if better is not None:
