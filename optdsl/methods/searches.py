@@ -33,7 +33,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ray:
-    """f along x + a d from a known point; `reference` >= f(x) is what non-monotone searches compare with."""
+    """f along x + a d from a known point; `reference` >= f(x) is what non-monotone searches compare with.
+
+    No trial is longer than `longest`; a search that still falls there may stop there.
+    """
 
     problem: Nlp
     x: np.ndarray
@@ -41,6 +44,7 @@ class Ray:
     value: float
     slope: float
     reference: float
+    longest: float = math.inf
 
     def at(self, step: float) -> Trial:
         """The point at a step length, without its gradient."""
@@ -149,7 +153,7 @@ class StrongWolfe:
         """An acceptable point with its gradient, tried from step `first` on; None where there is none."""
         slack = 10 * noise(ray.value)
         low = Trial(0.0, ray.x, ray.value, slope=ray.slope)
-        a, wall = first, math.inf
+        a, wall = min(first, ray.longest), math.inf
         for count in range(self.most):
             trial = ray.at(a)
             if trial.value < math.inf:
@@ -165,14 +169,14 @@ class StrongWolfe:
                 return ray.with_slope(trial)
             if self._too_high(ray, trial, low, slack):
                 return self._zoom(ray, low, trial, slack, self.most - count)
-            if self._is_flat(ray, trial):
+            if self._is_flat(ray, trial) or (trial.slope < 0 and a >= ray.longest):
                 return trial
             if trial.slope >= 0:
                 return self._zoom(ray, trial, low, slack, self.most - count)
             grown = _cubic(low, trial)
             low = trial
             longest = 10 * a if wall == math.inf else a + 0.9 * (wall - a)
-            a = min(max(grown, 2 * a if wall == math.inf else a + 0.2 * (wall - a)), longest)
+            a = min(max(grown, 2 * a if wall == math.inf else a + 0.2 * (wall - a)), longest, ray.longest)
         return low if low.step > 0 else None
 
     def _judged(self, ray: Ray, trial: Trial, low: Trial, slack: float) -> Trial:

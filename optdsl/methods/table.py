@@ -17,8 +17,11 @@ from optdsl.methods.conjugate_gradient import ConjugateGradient
 from optdsl.methods.gradient_descent import GradientDescent
 from optdsl.methods.interior_point import InteriorPoint
 from optdsl.methods.lbfgs import LBFGS
+from optdsl.methods.lbfgsb import LBFGSB
 from optdsl.methods.levenberg_marquardt import LevenbergMarquardt
 from optdsl.methods.nesterov import Nesterov
+from optdsl.methods.projected_gradient import ProjectedGradient
+from optdsl.methods.projections import simple_set
 from optdsl.methods.sqp import SQP
 from optdsl.methods.sums_of_squares import SumsOfSquares
 from optdsl.methods.trust_region import TrustRegion
@@ -27,7 +30,10 @@ from optdsl.nlp import Nlp
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a problem is, as far as methods care. `smooth`: its functions have a continuous gradient."""
+    """What a problem is, as far as methods care.
+
+    smooth: its functions have a continuous gradient. simple_rows: its rows are simplices and balls, or there are none.
+    """
 
     variables: int
     rows: int
@@ -37,6 +43,7 @@ class Attributes:
     hessian: bool
     smooth: bool = True
     convex: bool = False
+    simple_rows: bool = False
 
 
 def attributes_of(problem: Nlp, smooth: bool = True) -> Attributes:
@@ -50,6 +57,7 @@ def attributes_of(problem: Nlp, smooth: bool = True) -> Attributes:
         hessian=problem.hessian_pattern is not None,
         smooth=smooth,
         convex=problem.convex,
+        simple_rows=simple_set(problem) is not None,
     )
 
 
@@ -59,6 +67,7 @@ class Takes:
 
     bounds: bool = False
     rows: bool = False
+    simple_rows: bool = False
     kinks: bool = False
     needs_residuals: bool = False
     needs_hessian: bool = False
@@ -175,6 +184,26 @@ METHODS: tuple[Row, ...] = (
         choose_when="constraints and few variables, above all from a start that is nearly right",
     ),
     Row(
+        name="lbfgsb",
+        what="a limited-memory quasi-Newton method within bounds",
+        factory=LBFGSB,
+        takes=Takes(bounds=True),
+        guarantee="local",
+        options=(TOL, Setting("memory", "count", 10, "how many steps it remembers", least=1, most=1000)),
+        source="Byrd, Lu, Nocedal and Zhu 1995; Morales and Nocedal 2011",
+        choose_when="many variables within bounds, and second derivatives that are dear or absent",
+    ),
+    Row(
+        name="projected_gradient",
+        what="spectral projected gradients on boxes, simplices and balls",
+        factory=ProjectedGradient,
+        takes=Takes(bounds=True, simple_rows=True),
+        guarantee="local",
+        options=(TOL, Setting("window", "count", 10, "how many last values a step may stay below", least=1, most=100)),
+        source="Birgin, Martinez and Raydan 2000; Duchi and others 2008",
+        choose_when="very many variables, and constraints that are sums to a total or distances to a center only",
+    ),
+    Row(
         name="bfgs",
         what="a quasi-Newton method that keeps a matrix",
         factory=BFGS,
@@ -231,7 +260,11 @@ def row_of(name: str) -> Row:
 def refusals(takes: Takes, has: Attributes) -> tuple[str, ...]:
     """Why a method cannot take a problem, a clause each; empty where it can."""
     faults = (
-        (has.rows > 0 and not takes.rows, f"it takes no constraints, and there are {has.rows}"),
+        (has.rows > 0 and not (takes.rows or takes.simple_rows), f"it takes no constraints, and there are {has.rows}"),
+        (
+            takes.simple_rows and not has.simple_rows,
+            "of constraints it takes sums that equal a total and distances to a center only, no variable in two",
+        ),
         (has.bounds > 0 and not takes.bounds, f"it takes no bounds, and {has.bounds} variables have some"),
         (not has.smooth and not takes.kinks, "it needs a gradient everywhere, and the functions have kinks or jumps"),
         (takes.needs_residuals and not has.residuals, "it needs an objective that is a sum of squares"),
