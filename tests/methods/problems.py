@@ -332,7 +332,7 @@ PUBLISHED = (
     Problem("hs114", hs114, -1768.80696),
     Problem("wb2000", wb2000, 0.5),
     Problem("rosenbrock-10", lambda: rosenbrock(10), 0.0),
-    Problem("dependent-rows", dependent_rows, 3.0),
+    Problem("dependent-rows", dependent_rows, 2.4288497),  # by one variable: a^2 + (2 - a)^2 + (1/a - 2)^2
     Problem("more-rows-than-variables", more_rows_than_variables, 0.0),
 )
 

@@ -36,8 +36,8 @@ from optdsl.methods.linear_algebra.system import Kkt
 KAPPA_SOC, LARGEST_SOC = 0.99, 4
 SHORTEST = 1e-30
 SLOW, TIRED = 0.1, 5
-"""After so many iterations in a row with steps shorter than SLOW, while rows are violated, the phase asks for restoration
-instead of creeping on (deviation: the paper waits until a step falls below alpha_min)."""
+"""After so many iterations in a row with steps shorter than SLOW, while rows are violated, the phase asks for a
+restoration instead of creeping on (deviation: the paper waits until a step falls below alpha_min)."""
 BARRED, LARGEST_RESETS = 5, 5
 """After so many iterations in a row that the filter cut short it is emptied: old corners may block the way (once more,
 at most so often). A heuristic of implementations of the method, not in the paper."""
