@@ -11,6 +11,7 @@ from optdsl.answer.solution import ConflictAnswer, ProblemClass, Route, Solution
 from optdsl.answer.status import Status
 from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis
+from optdsl.classify.domain import on_domain
 from optdsl.classify.facts import Facts
 from optdsl.classify.geometric import Geometric, recognize_geometric
 from optdsl.classify.quasi import QuasiProgram, recognize_quasiconvex
@@ -42,18 +43,19 @@ def special_form(analysis: Analysis) -> Special | None:
     model = analysis.model
     if not analysis.refusal or model.integers:
         return None
-    geometric = recognize_geometric(model)
+    plain = Facts.of(model)
+    facts = on_domain(model, plain) or plain
+    geometric = recognize_geometric(model, facts)
     if isinstance(geometric, Geometric):
         return Special("GP", geometric)
-    if not _domains_convex(model):
+    if not _domains_convex(model, facts):
         return None
-    quasi = recognize_quasiconvex(model)
+    quasi = recognize_quasiconvex(model, facts)
     return Special("QUASICONVEX", quasi) if isinstance(quasi, QuasiProgram) else None
 
 
-def _domains_convex(model: Model) -> bool:
+def _domains_convex(model: Model, facts: Facts) -> bool:
     """Whether every partial function of the text is defined on a convex set."""
-    facts = Facts.of(model)
     parts = [(c.over, condition) for c in model.constraints for r in c.relations for condition in r.conditions]
     if model.objective is not None:
         parts += [(nodes.over(()), condition) for condition in model.objective.conditions]

@@ -22,6 +22,7 @@ from optdsl.classify.collect import Collector
 from optdsl.classify.facts import Facts
 from optdsl.classify.implied import Implied, least
 from optdsl.classify.sink import AFFINE, Auxiliary, NotCollected, Sink
+from optdsl.classify.words import signed_part
 from optdsl.model.model import DomainCondition, Model
 from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import LaneFault
@@ -132,11 +133,25 @@ class Domain:
 
 
 def domain_of(model: Model, facts: Facts) -> Domain:
-    """D of a model; `facts` are those on the declared bounds."""
+    """D of a model; `facts` are those on the declared bounds.
+
+    A condition on a product (`log(x / y)`) is one on a factor where the signs of the others are known, be it only by
+    other rows: then D is built once more with it.
+    """
+    domain, waiting = _domain_of(model, facts, facts)
+    if waiting and domain.bounds is not None:
+        signs = Facts(model.lanes, domain.bounds.lower, domain.bounds.upper, known=domain, plain=facts)
+        domain, _ = _domain_of(model, facts, signs)
+    return domain
+
+
+def _domain_of(model: Model, facts: Facts, signs: Facts) -> tuple[Domain, bool]:
+    """D, and whether a product is left whose factors have no known signs; `signs` are the facts that tell these."""
     collector = Collector(model.lanes, Auxiliary(model.columns))
     blocks: list[tuple[sp.csr_array, np.ndarray, np.ndarray, np.ndarray]] = []
     sources: list[Source] = []
-    for source, sink, low, high in _affine_parts(model, facts, collector):
+    waiting: list[sympy.Expr] = []
+    for source, sink, low, high in _affine_parts(model, facts, collector, signs, waiting):
         matrix = sink.matrix(model.columns)
         error = np.where(
             (sink.constant == 0) | (on_grid(sink.constant) & _grid_or_endless(low) & _grid_or_endless(high)),
@@ -151,7 +166,7 @@ def domain_of(model: Model, facts: Facts) -> Domain:
         sources.append(source)
     rows = _stacked(blocks, model.columns)
     lower, upper = _declared(model, facts)
-    return Domain(facts, rows, tuple(sources), propagate(lower, upper, rows))
+    return Domain(facts, rows, tuple(sources), propagate(lower, upper, rows)), bool(waiting)
 
 
 def on_domain(model: Model, facts: Facts) -> Facts | None:
@@ -163,20 +178,19 @@ def on_domain(model: Model, facts: Facts) -> Facts | None:
 
 
 def _affine_parts(
-    model: Model, facts: Facts, collector: Collector
+    model: Model, facts: Facts, collector: Collector, signs: Facts, waiting: list[sympy.Expr]
 ) -> Iterator[tuple[Source, Sink, np.ndarray, np.ndarray]]:
     """Every affine constraint and every affine condition of a function, over its lanes, with its sides."""
     objective = model.objective
     if objective is not None:
         source = Source(objective.name, objective.span.line, natural=True)
-        yield from _natural(source, objective.conditions, Frame().as_root(), facts, collector)
+        yield from _natural(source, objective.conditions, Frame().as_root(), collector, signs, waiting)
     for constraint in model.constraints:
         frame = model.lanes_of(constraint.over)
         for relation in constraint.relations:
             source = Source(constraint.name, constraint.span.line)
-            yield from _natural(
-                Source(source.name, source.line, natural=True), relation.conditions, frame, facts, collector
-            )
+            natural = Source(source.name, source.line, natural=True)
+            yield from _natural(natural, relation.conditions, frame, collector, signs, waiting)
             if constraint.kind != "scalar" or not has_variables(relation.body):
                 continue
             sink = _affine(relation.body, frame, facts, collector)
@@ -189,15 +203,23 @@ def _affine_parts(
 
 
 def _natural(
-    source: Source, conditions: Sequence[DomainCondition], frame: Frame, facts: Facts, collector: Collector
+    source: Source,
+    conditions: Sequence[DomainCondition],
+    frame: Frame,
+    collector: Collector,
+    signs: Facts,
+    waiting: list[sympy.Expr],
 ) -> Iterator[tuple[Source, Sink, np.ndarray, np.ndarray]]:
     for condition in conditions:
         if condition.kind not in ("positive", "nonnegative") or not has_variables(condition.expression):
             continue
         inner = frame
         for over in condition.overs:
-            inner = facts.extended(inner, over).child
-        sink = _affine(condition.expression, inner.as_root(), facts, collector)
+            inner = signs.extended(inner, over).child
+        part = signed_part(condition, inner, signs)
+        if isinstance(part, sympy.Mul):
+            waiting.append(part)
+        sink = _affine(part, inner.as_root(), signs, collector)
         if sink is not None:
             yield source, sink, np.zeros(inner.size), np.full(inner.size, np.inf)
 

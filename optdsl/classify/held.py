@@ -12,7 +12,7 @@ from optdsl.classify.facts import Facts
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.rewrites.conditions import STRONGER, Key, brought
 from optdsl.classify.sink import CONCAVE, NotCollected
-from optdsl.classify.words import domain_is_convex
+from optdsl.classify.words import domain_is_convex, signed_part
 from optdsl.model.model import DomainCondition
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import Over, has_variables
@@ -83,10 +83,28 @@ def hold(conditions: Iterable[DomainCondition], frame: Frame, collector: Collect
                 raise NotCollected(condition.expression, "this divisor may be 0")
             continue
         root = inner.as_root()
-        sink = collector.sink(root, CONCAVE, quadratic=True)
-        collector.collect(condition.expression, root, np.ones((1,) * len(root.shape)), sink)
-        quadratics_to_cones(collector, sink)
-        collector.auxiliary.rows.append(sink)
+        for part in _parts(condition, root, facts):
+            sink = collector.sink(root, CONCAVE, quadratic=True)
+            collector.collect(part, root, np.ones((1,) * len(root.shape)), sink)
+            quadratics_to_cones(collector, sink)
+            collector.auxiliary.rows.append(sink)
+
+
+def _parts(condition: DomainCondition, frame: Frame, facts: Facts) -> list[sympy.Expr]:
+    """Expressions that are not negative together exactly where the condition holds on D, but for its open side."""
+    part = signed_part(condition, frame, facts)
+    if not isinstance(part, sympy.Mul):
+        return [part]
+    plain, parts = facts.plain or facts, []
+    for factor in part.args:
+        fact, before = facts.find(factor, frame), plain.find(factor, frame)
+        sign = 1 if bool((fact.lo >= 0).all()) else -1 if bool((fact.hi <= 0).all()) else 0
+        if not sign:
+            return [part]
+        if not bool(((before.lo if sign > 0 else -before.hi) >= 0).all()):
+            base = signed_part(DomainCondition("positive", factor), frame, facts)
+            parts.append(base if sign > 0 else -base)
+    return parts
 
 
 __all__ = ["hold", "require_convex_domain", "unbrought"]

@@ -1,9 +1,10 @@
-"""Bounds of affine expressions that one row of D and the bounds of the variables imply together.
+"""Bounds of affine expressions that a few rows of D and the bounds of the variables imply together.
 
-Over a box, `min e` subject to one row is a linear program whose multiplier k is a quotient e_j / a_j of coefficients
-(its dual is concave and piecewise linear with breaks there): for every k of the right sign, e is at least k times the
-row's side plus the least of `e - k row` over the box. All these k are tried where they are few, else one of them; each
-is a bound whatever k is. Coefficients that cancel to within `RESIDUE` of their sizes count as cancelled.
+One row at a time. Over a box, `min e` subject to one row is a linear program whose multiplier k is a quotient e_j / a_j
+of coefficients (its dual is concave and piecewise linear with breaks there): for every k of the right sign, e is at
+least k times the row's side plus the least of `e - k row` over the box. All these k are tried where they are few, else
+one of them; each is a bound whatever k is. What is left, `e - k row`, may be bounded by a further row in turn.
+Coefficients that cancel to within `RESIDUE` of their sizes count as cancelled.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import scipy.sparse as sp
 from optdsl.classify.bounds import EPSILON, WIDEST, Rows, on_grid, product
 from optdsl.classify.sink import without_residue
 
-FEW_PAIRS = 20_000  # up to so many all quotients are tried
+DEEPEST = 4
+FEW_PAIRS = 20_000  # up to so many all quotients are tried, and further rows after them
 MOST_PAIRS = 2_000_000
 MOST_TERMS = 6_000_000
 
@@ -41,25 +43,33 @@ def least(
     enough: np.ndarray | float = np.inf,
     *,
     traced: bool = False,
+    deep: int = DEEPEST,
 ) -> Implied:
-    """Lower bounds of affine expressions without constants, matrix (L, n).
+    """Lower bounds of affine expressions without constants, matrix (L, n), by up to `deep` rows.
 
     Where the box alone gives `enough`, nothing more is tried.
     """
     lanes = expressions.shape[0]
     lane = np.repeat(np.arange(lanes), np.diff(expressions.indptr))
     value, endless = _box_sum(lane, expressions.indices, expressions.data, np.zeros(lanes), lower, upper)
-    pairs = _pairs(expressions, lane, endless, value < enough, rows)
-    if pairs is None:
+    enough = np.broadcast_to(np.asarray(enough, dtype=float), (lanes,))
+    tried = _try_rows(expressions, lane, endless, value < enough, rows, lower, upper)
+    if tried is None:
         boxed = np.isfinite(value)[lane] if traced else np.zeros(0, dtype=np.int64)
         return Implied(value, _NOTHING, np.unique(_ends(expressions.indices[boxed], expressions.data[boxed])))
-    number, row, factor = pairs
-    pair, column, coefficient, size, exact = _remainders(expressions, rows, number, row, factor)
-    side = np.where(factor > 0, rows.low[row], rows.high[row])
-    start, fits = product(factor, side)
-    size = np.where(exact, 0.0, size)
-    error = np.abs(factor) * rows.error[row]
-    found, _ = _box_sum(pair, column, coefficient, start, lower, upper, size, fits & on_grid(start), error)
+    number, rest, found = tried.lane, tried.rest, tried.found
+    again = np.flatnonzero(tried.exact & (found < enough[number]) & (np.diff(rest.indptr) > 1))
+    if deep > 1 and 0 < len(again) <= FEW_PAIRS:
+        aim = enough[number[again]] - tried.start[again]
+        further = least(sp.csr_array(rest[again]), rows, lower, upper, aim, deep=deep - 1).value
+        total = tried.start[again] + further
+        size = np.abs(tried.start[again]) + np.abs(further)
+        margin = np.where(on_grid(further) & tried.fits[again] & (size < WIDEST), 0.0, 8 * EPSILON * size)
+        further = total - margin - tried.error[again]
+        again, further = again[further > found[again]], further[further > found[again]]
+        found[again] = further
+    else:
+        again = _NOTHING
     best = value.copy()
     np.maximum.at(best, number, found)
     if not traced:
@@ -67,14 +77,60 @@ def least(
     chosen = np.full(lanes, -1)
     winners = np.flatnonzero((found == best[number]) & (best > value)[number])
     chosen[number[winners]] = winners
-    won = np.zeros(len(number), dtype=bool)
-    won[chosen[chosen >= 0]] = True
     boxed = ((chosen < 0) & np.isfinite(value))[lane]
-    ends = [
-        _ends(expressions.indices[boxed], expressions.data[boxed]),
-        _ends(column[won[pair]], coefficient[won[pair]]),
-    ]
-    return Implied(best, np.unique(row[won]), np.unique(np.concatenate(ends)))
+    winners = chosen[chosen >= 0]
+    more = np.intersect1d(winners, again)
+    plain = sp.csr_array(rest[np.setdiff1d(winners, more)])
+    ends = [_ends(expressions.indices[boxed], expressions.data[boxed]), _ends(plain.indices, plain.data)]
+    used = [tried.row[winners]]
+    if len(more):
+        inner = least(sp.csr_array(rest[more]), rows, lower, upper, traced=True, deep=deep - 1)
+        ends.append(inner.ends)
+        used.append(inner.rows)
+    return Implied(best, np.unique(np.concatenate(used)), np.unique(np.concatenate(ends)))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Tried:
+    """For each of P pairs of a lane and a row: lane >= start + rest, and the bound `found` that the box gives then.
+
+    rest: matrix (P, n), `exact` where its coefficients are. start, right to within `error`, is exact where `fits`.
+    """
+
+    lane: np.ndarray
+    row: np.ndarray
+    rest: sp.csr_array
+    exact: np.ndarray
+    start: np.ndarray
+    error: np.ndarray
+    fits: np.ndarray
+    found: np.ndarray
+
+
+def _try_rows(
+    expressions: sp.csr_array,
+    lane: np.ndarray,
+    endless: np.ndarray,
+    asked: np.ndarray,
+    rows: Rows,
+    lower: np.ndarray,
+    upper: np.ndarray,
+) -> _Tried | None:
+    pairs = _pairs(expressions, lane, endless, asked, rows)
+    if pairs is None:
+        return None
+    number, row, factor = pairs
+    pair, column, coefficient, size, exact = _remainders(expressions, rows, number, row, factor)
+    start, fits = product(factor, np.where(factor > 0, rows.low[row], rows.high[row]))
+    fits &= on_grid(start)
+    error = np.abs(factor) * rows.error[row]
+    blurred = np.where(exact, 0.0, size)
+    found, _ = _box_sum(pair, column, coefficient, start, lower, upper, blurred, fits, error)
+    kept = coefficient != 0
+    starts = np.concatenate([[0], np.cumsum(np.bincount(pair[kept], minlength=len(row)))])
+    rest = sp.csr_array((coefficient[kept], column[kept], starts), shape=(len(row), expressions.shape[1]))
+    whole = np.bincount(pair[~exact], minlength=len(row)) == 0
+    return _Tried(number, row, rest, whole, start, error, fits, found)
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)

@@ -240,7 +240,8 @@ class _Recognizer:
                 frame = self.model.lanes.extend(frame, over).child
                 iterators.extend(over.iterators)
                 wheres.extend(over.conditions)
-            fact = self.facts.find(condition.expression, frame)
+            # what D implies may rest on this very condition
+            fact = (self.facts.plain or self.facts).find(condition.expression, frame)
             if condition.kind == "nonzero" or bool((fact.lo >= 0).all()):
                 continue
             if not bool(fact.concave.all()):

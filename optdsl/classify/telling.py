@@ -50,4 +50,6 @@ def as_written(constraint: Constraint, frame: Frame, facts: Facts, proved: str =
     relation = constraint.relations[0]
     body: sympy.Expr = relation.body if constraint.kind == "matrix" else relation.written
     found = facts.find(body, frame)
-    return statement_curvature(found, proved), sign_word(found)
+    # that an affine constraint holds on D says nothing of its sign
+    of_sign = (facts.plain or facts).find(body, frame) if bool(found.affine.all()) else found
+    return statement_curvature(found, proved), sign_word(of_sign)

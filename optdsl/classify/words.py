@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import sympy
+
 from optdsl.atoms import Smoothness
 from optdsl.classify.facts import Fact, Facts
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX
@@ -26,6 +28,37 @@ def domain_is_convex(condition: DomainCondition, frame: Frame, facts: Facts) -> 
     fits = fact.lo >= 0
     fits = fits | (fact.hi <= 0) if condition.kind == "nonzero" else fits | fact.concave
     return bool(fits.all())
+
+
+def signed_part(condition: DomainCondition, frame: Frame, facts: Facts) -> sympy.Expr:
+    """A part that is not negative where the condition (positive or nonnegative) holds over the lanes of `frame`.
+
+    Odd powers have the sign of their base, products that of the one factor whose sign is not known. A product that may
+    be 0 because of the others tells nothing of it.
+    """
+    expression: sympy.Expr = condition.expression
+    sign = 1
+    while isinstance(expression, sympy.Mul | sympy.Pow):
+        if isinstance(expression, sympy.Pow):
+            if not (expression.exp.is_Integer and int(expression.exp) % 2):
+                break
+            expression = expression.base
+            continue
+        left, turns = [], 0
+        for factor in expression.args:
+            fact = facts.find(factor, frame)
+            never = condition.kind == "positive" or (isinstance(factor, sympy.Pow) and factor.exp.is_negative)
+            if bool((fact.lo >= 0).all() if never else (fact.lo > 0).all()):
+                continue
+            if bool((fact.hi <= 0).all() if never else (fact.hi < 0).all()):
+                turns += 1
+                continue
+            left.append(factor)
+        if len(left) != 1:
+            break
+        sign *= (-1) ** turns
+        (expression,) = left
+    return expression if sign > 0 else -expression
 
 
 def statement_curvature(fact: Fact, proved: str = "unknown") -> str:

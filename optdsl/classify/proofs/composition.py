@@ -11,6 +11,7 @@ import sympy
 from optdsl.atoms import ARRAYWISE, ENTRIES, INTERNAL, REDUCTIONS, Interval
 from optdsl.classify.facts import Fact, compose
 from optdsl.classify.proof import curvature_word, gives
+from optdsl.classify.proofs.bounds import written_bound
 from optdsl.classify.proofs.writer import Where, Writer
 from optdsl.terms import nodes
 from optdsl.terms.nodes import has_variables
@@ -24,8 +25,11 @@ class Composition:
     def __init__(self, writer: Writer) -> None:
         self.writer, self.facts = writer, writer.facts
 
-    def prove(self, expression: sympy.Basic, where: Where) -> int | None:
-        """The number of the step that says how an expression curves; None for data."""
+    def prove(self, expression: sympy.Basic, where: Where, *, bounded: bool = False) -> int | None:
+        """The number of the step that says how an expression curves; None for data.
+
+        bounded: its bounds are used, and told where they do not come from the declared ones.
+        """
         if not has_variables(expression) or where.frame.size == 0:
             return None
         where = where.around(self.writer.span(expression, where.span))
@@ -33,7 +37,8 @@ class Composition:
         if bool(fact.affine.all()):
             single = isinstance(expression, nodes.VariableEntry)
             rule = "a variable" if single else "affine: variables times data, added up"
-            return self.writer.add("affine", rule, expression, where, gives(fact), fact=fact)
+            uses = [written_bound(self.writer, expression, where)] if bounded else []
+            return self.writer.add("affine", rule, expression, where, gives(fact), fact=fact, uses=uses)
         for kind, write in _RULES.items():
             if isinstance(expression, kind):
                 return write(self, expression, where, fact)
@@ -85,7 +90,7 @@ class Composition:
         own, slopes = _shape(row, boxes)
         words = [_slope_word(slopes[k]) for k in moving]
         needs = self._needs(row, arguments, facts, moving, curvature=fact.curvature)
-        uses = [self.prove(arguments[k], where) for k in moving]
+        uses = [self.prove(arguments[k], where, bounded=bool(needs)) for k in moving]
         if power or row.name == "pow":
             exponent = arguments[1]
             name = "the square" if exponent == 2 else f"the power {self.writer.text(exponent)}"

@@ -8,6 +8,7 @@ import sympy
 
 from optdsl.classify.facts import Facts
 from optdsl.classify.proof import ProofStep, gives
+from optdsl.classify.proofs.bounds import written_bounds
 from optdsl.classify.proofs.composition import Composition
 from optdsl.classify.proofs.quadratics import quadratic_certificate, split_quadratic
 from optdsl.classify.proofs.rewriting import relation_text, written_rewritings
@@ -29,6 +30,8 @@ def objective_proof(
     steps = () if attempt is None else attempt.steps
     body = objective.body if attempt is None else attempt.relations[0][0]
     uses = written_rewritings(writer, where, steps)
+    if attempt is not None:
+        uses = [*written_bounds(writer, objective.body, where), *uses]
     shape = curved(writer, body, where, wanted)
     if attempt is not None:
         fact = facts.find(objective.body, frame)
@@ -57,7 +60,7 @@ def relations_proof(
         if attempt is None:
             relation_holds(writer, before, where)
             continue
-        uses = written_rewritings(writer, where, attempt.steps)
+        uses = [*written_bounds(writer, relation.body, where), *written_rewritings(writer, where, attempt.steps)]
         shapes = [relation_holds(writer, after, where) for after in attempt.relations]
         after = tuple(relation_text(writer, r) for r in attempt.relations)
         told = "convex set" if after else "always holds"
