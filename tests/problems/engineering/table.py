@@ -1,7 +1,8 @@
 """Engineering designs: the standard ones of the literature whose variables are continuous.
 
 Others are in the set of Hock and Schittkowski: HS67 and HS114 (alkylation), HS83 (Himmelblau), HS93 (transformer),
-HS104 (reactors), HS106 (heat exchangers), HS107 and HS109 (generators), HS112 (chemical equilibrium), HS116 (membranes).
+HS104 (reactors), HS106 (heat exchangers), HS107 and HS109 (generators), HS112 (chemical equilibrium), HS116
+(membranes).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Test functions of global optimization: boxes, no start, many local minima; four with constraints (CEC 2006).
 
-The first line of each file names its source. Values after Dixon and Szego (1978), Floudas et al. (1999), Ali et al. (2005),
-Surjanovic and Bingham (2013) and Liang et al. (2006).
+The first line of each file names its source. Values after Dixon and Szego (1978), Floudas et al. (1999), Ali et al.
+(2005), Surjanovic and Bingham (2013) and Liang et al. (2006).
 """
 
 from __future__ import annotations
