@@ -22,7 +22,7 @@ KAPPA_SIGMA = 1e10
 class Point:
     """w (N,), y (m,), z (b,) with everything evaluated there; letters as in `form`.
 
-    theta: sum of |c|. dual (N,): the gradient of f + y'c - z'g.
+    theta: sum of |c|. dual (N,): the gradient of f + y'c - z'g. sizes: what the optimality error is made of.
     """
 
     w: np.ndarray
@@ -35,6 +35,33 @@ class Point:
     gradient: np.ndarray
     jacobian: np.ndarray
     dual: np.ndarray
+    sizes: Sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The parts of the optimality error (5) that do not depend on mu: scaled largest entries of dual and c, and the
+    largest and smallest product of a gap with its multiplier, with the scale s_c of products."""
+
+    dual: float
+    primal: float
+    largest: float
+    smallest: float
+    s_c: float
+
+
+def _sizes(y: np.ndarray, z: np.ndarray, c: np.ndarray, gaps: np.ndarray, dual: np.ndarray) -> Sizes:
+    sum_z = float(z.sum())
+    count = len(y) + len(z)
+    s_d = max(S_MAX, (float(np.abs(y).sum()) + sum_z) / count) / S_MAX if count else 1.0
+    largest = smallest = 0.0
+    s_c = 1.0
+    if len(z):
+        s_c = max(S_MAX, sum_z / len(z)) / S_MAX
+        products = gaps * z
+        largest, smallest = float(products.max()), float(products.min())
+    primal = float(np.abs(c).max()) if len(c) else 0.0
+    return Sizes(float(np.abs(dual).max(initial=0.0)) / s_d, primal, largest, smallest, s_c)
 
 
 def point(
@@ -50,7 +77,9 @@ def point(
     gradient, jacobian = derivatives if derivatives is not None else (form.gradient(w), form.jacobian(w))
     bounds = form.bounds
     dual = gradient + transposed_product(form, jacobian, y) - bounds.spread(bounds.sign * z)
-    return Point(w, y, z, f, c, float(np.abs(c).sum()), bounds.gaps(w), gradient, jacobian, dual)
+    gaps = bounds.gaps(w)
+    theta = float(np.abs(c).sum())
+    return Point(w, y, z, f, c, theta, gaps, gradient, jacobian, dual, _sizes(y, z, c, gaps, dual))
 
 
 def barrier(form: Form, f: float, gaps: np.ndarray, mu: float) -> float:
@@ -90,15 +119,9 @@ class Errors:
 
 def errors(at: Point, mu: float) -> Errors:
     """E_mu of (5)."""
-    sum_z = float(at.z.sum())
-    count = len(at.y) + len(at.z)
-    s_d = max(S_MAX, (float(np.abs(at.y).sum()) + sum_z) / count) / S_MAX if count else 1.0
-    s_c = max(S_MAX, sum_z / len(at.z)) / S_MAX if len(at.z) else 1.0
-    products = at.gaps * at.z
-    gap = max(float(products.max()) - mu, mu - float(products.min())) if len(products) else 0.0
-    return Errors(
-        float(np.abs(at.dual).max(initial=0.0)) / s_d, float(np.abs(at.c).max(initial=0.0)), gap / s_c
-    )
+    sizes = at.sizes
+    gap = max(sizes.largest - mu, mu - sizes.smallest) / sizes.s_c if len(at.z) else 0.0
+    return Errors(sizes.dual, sizes.primal, gap)
 
 
 def lowered(mu: float, smallest: float) -> float:
