@@ -41,7 +41,7 @@ class Lanes(LaneSets):
         rule = _RULES.get(type(expression))
         if rule is None:
             return _scalar(number(expression), frame)
-        if type(expression) not in _REMEMBERED:
+        if type(expression) not in _REMEMBERED and not (type(expression) in _SHARED and frame.size <= FEW):
             return rule(self, expression, frame)
         key = (id(frame), expression)
         if key not in self._memo:
@@ -417,3 +417,6 @@ _RULES: dict[type, Any] = {
     nodes.Size: _size,
 }
 _REMEMBERED = frozenset({nodes.Apply, nodes.Reduce, nodes.ArrayCall})
+_SHARED = frozenset({sympy.Add, sympy.Mul, sympy.Pow})
+FEW = 4096
+"""Lanes up to which arithmetic is remembered too: a `let` that others use many times is then computed once."""

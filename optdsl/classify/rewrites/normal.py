@@ -22,7 +22,6 @@ from optdsl.classify.rewrites.quotients import division, product_over_sum, recip
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import has_variables
-from optdsl.terms.show import show
 
 BOYD = "Boyd and Vandenberghe 2004"
 APPLY, MUL, ADD, POW = (nodes.Apply,), (sympy.Mul,), (sympy.Add,), (sympy.Pow,)
@@ -102,10 +101,8 @@ class _Walk:
             after = rewriting.rewrite(expression, place)
             if after is not None and after != expression:
                 keeps = lost(expression, after, place)
-                gives = "the same as " + show(after)
-                self.steps.append(
-                    RewriteStep(rewriting.rule, expression, gives, after=after, place=place, keeps=keeps)
-                )
+                # what it gives is put into words where a proof is written
+                self.steps.append(RewriteStep(rewriting.rule, expression, "", after=after, place=place, keeps=keeps))
                 return after
         return None
 

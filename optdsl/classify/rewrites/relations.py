@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import sympy
@@ -19,7 +20,11 @@ from optdsl.model.model import DomainCondition
 from optdsl.terms.frame import Frame
 from optdsl.terms.show import show
 
-DEEPEST, MOST = 5, 40
+DEEPEST, FEWEST, MOST = 5, 2, 40
+EFFORT, LONG = 4000, 150
+"""Nodes of all forms together: of a long expression fewer forms are tried, of a very long one none."""
+LATER = ""
+"""What a step gives is put into words where a proof is written: forms are tried by the dozen."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +58,11 @@ def relation_forms(
     place = Place(facts, frame)
     start: _State = ((body, lower, upper),), (), ()
     seen, queue = {start[0]}, [start]
+    length = _length(body)
+    if length >= LONG:  # what is that long is no function that somebody recognizes
+        yield Form((start[0][0],), (), fits(start[0][0], place))
+        return
+    most = max(FEWEST, min(MOST, EFFORT // length))
     for _ in range(DEEPEST + 1):
         following: list[_State] = []
         for state in queue:
@@ -61,10 +71,15 @@ def relation_forms(
             if form.proved:
                 return
             for relations, steps, keeps in _next(state, place):
-                if relations not in seen and len(seen) < MOST:
+                if relations not in seen and len(seen) < most:
                     seen.add(relations)
                     following.append((relations, steps, keeps))
         queue = following
+
+
+def _length(body: sympy.Expr) -> int:
+    """The number of nodes, as far as it matters."""
+    return sum(1 for _ in islice(sympy.preorder_traversal(body), LONG))
 
 
 def convex_form(body: sympy.Expr, lower: Side, upper: Side, frame: Frame, facts: Facts) -> Form | None:
@@ -114,7 +129,7 @@ def _next(state: _State, place: Place) -> Iterator[_State]:
                     continue
                 kept = _lost(variant, after, place)
                 step = RelationStep(
-                    rewriting.rule, variant[0], told(after), before=variant, after=after, place=place, keeps=kept
+                    rewriting.rule, variant[0], LATER, before=variant, after=after, place=place, keeps=kept
                 )
                 others = relations[:number], relations[number + 1 :]
                 inner = [k for s in before for k in getattr(s, "keeps", ())]
