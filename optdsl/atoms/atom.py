@@ -196,6 +196,9 @@ class Atom:
     """Known values: (arguments, result)."""
     graph: Callable[..., None] | None
     """How it is written with cones (see `optdsl.atoms.graphs`); None where none is known, or `pieces` say it."""
+    shown: float | None
+    """The curvature of the whole call in the variables, where whoever writes the call has shown it of that argument
+    (a quadratic with a semidefinite matrix); None: the curvature comes from composition."""
 
     def is_data(self, position: int) -> bool:
         """Whether the argument at this position (from 0) must be data."""

@@ -163,7 +163,7 @@ def _rows_and_labels(logits: tuple[int, ...], label: tuple[int, ...]) -> tuple[i
 
 LOSSES: tuple[Atom, ...] = (
     Atom(
-        name="cross_entropy", kind="loss", acts_on="arrays", graph=None,
+        name="cross_entropy", kind="loss", acts_on="arrays", graph=None, shown=None,
         formula="log of the sum of e^logits, less the label's logit; label: position of the class, from 0",
         parameters=("logits", "label"), arity=(2, 2), data_arguments=("label",), needs_symmetric=(),
         shapes=Shapes("logits (..., classes), label (...) to (...)", _rows_and_labels),

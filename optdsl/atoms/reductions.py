@@ -45,7 +45,11 @@ def _prod_range(x: Interval, groups: Groups) -> Interval:
     sign = groups.prod(np.where(x.lo >= 0, 1.0, -1.0))
     lo = np.where(signed & (sign > 0), low, -high)
     hi = np.where(signed & (sign < 0), -low, high)
-    return outward(lo, hi)
+    bounds = outward(lo, hi)
+    # rounding outward must not lose a sign
+    lo = np.where(signed & (sign > 0), np.maximum(bounds.lo, 0.0), bounds.lo)
+    hi = np.where(signed & (sign < 0), np.minimum(bounds.hi, 0.0), bounds.hi)
+    return Interval(lo, hi)
 
 
 def _prod_slope(x: Interval, groups: Groups) -> tuple[Array, ...]:

@@ -37,11 +37,13 @@ def total(raw: Callable[..., Any], holds: Callable[..., Any] | None) -> Callable
 
 
 def entries(*, raw: Callable[..., Any], domain: Domain, kind: Kind = "elementwise",
-            data_arguments: tuple[str, ...] = (), graph: Callable[..., None] | None = None, **fields: Any) -> Atom:
+            data_arguments: tuple[str, ...] = (), graph: Callable[..., None] | None = None,
+            shown: float | None = None, **fields: Any) -> Atom:
     """A row that works entry by entry, from its bare formula `raw`. A field that is not given is a TypeError."""
     return Atom(
         kind=kind, acts_on="entries", data_arguments=data_arguments, needs_symmetric=(), shapes=BROADCAST,
-        domain=domain, kernel=total(raw, domain.holds), reduction_form=None, empty=None, graph=graph, **fields,
+        domain=domain, kernel=total(raw, domain.holds), reduction_form=None, empty=None, graph=graph, shown=shown,
+        **fields,
     )
 
 
@@ -96,7 +98,7 @@ def folds(*, raw: Callable[..., Any], domain: Domain, data_arguments: tuple[str,
 
     return Atom(
         kind="reduction", acts_on="groups", data_arguments=data_arguments, needs_symmetric=(), shapes=MEMBERS,
-        domain=domain, kernel=kernel, pieces=None, graph=graph, **fields,
+        domain=domain, kernel=kernel, pieces=None, graph=graph, shown=None, **fields,
     )
 
 
@@ -120,7 +122,7 @@ def whole(*, raw: Callable[..., Any], domain: Domain, kind: Kind = "array", resu
 
     return Atom(
         kind=kind, acts_on="arrays", data_arguments=data_arguments, needs_symmetric=needs_symmetric, domain=domain,
-        kernel=kernel, pieces=None, reduction_form=None, empty=None, graph=graph, **fields,
+        kernel=kernel, pieces=None, reduction_form=None, empty=None, graph=graph, shown=None, **fields,
     )
 
 

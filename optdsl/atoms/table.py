@@ -10,6 +10,7 @@ from optdsl.atoms.atom import ActsOn, Atom
 from optdsl.atoms.exponentials import EXPONENTIALS
 from optdsl.atoms.functions import NumpyFunctions
 from optdsl.atoms.internal import INTERNAL_ROWS
+from optdsl.atoms.internal_forms import FORM_ROWS
 from optdsl.atoms.losses import LOSSES as LOSS_ROWS
 from optdsl.atoms.matrices import MATRICES
 from optdsl.atoms.metrics import METRICS as METRIC_ROWS
@@ -33,7 +34,7 @@ REDUCTIONS = _by_name(REDUCTION_ROWS + NORMS)
 ARRAYWISE = _by_name(ARRAYS + REARRANGEMENTS + MATRICES)
 LOSSES = _by_name(LOSS_ROWS)
 METRICS = _by_name(METRIC_ROWS)
-INTERNAL = _by_name(INTERNAL_ROWS)
+INTERNAL = _by_name(INTERNAL_ROWS + FORM_ROWS)
 """Elementwise rows that rewritings use and no text can name."""
 ENTRIES: Mapping[str, Atom] = MappingProxyType({**ELEMENTWISE, **INTERNAL})
 """Every row that an `Apply` may name."""

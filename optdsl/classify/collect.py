@@ -18,6 +18,7 @@ import sympy
 from optdsl.atoms import ENTRIES, REDUCTIONS, interval
 from optdsl.classify.curved import collect_function, collect_groups
 from optdsl.classify.facts import Facts
+from optdsl.classify.forms import collect_form
 from optdsl.classify.matrices import collect_matrix_function
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Product, Sink, Square, Terms
@@ -223,6 +224,9 @@ class Collector:
 
     def _apply(self, node: nodes.Apply, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
         row = ENTRIES[node.name]
+        if row.shown is not None:
+            collect_form(self, node, frame, multiplier, sink)
+            return
         if row.name == "pow" and not has_variables(node.slots[1]):
             exponent = self.lanes.numbers(node.slots[1], frame)
             if (exponent == 2).all():
@@ -332,6 +336,9 @@ class Collector:
         if isinstance(base, nodes.Reduce) and base.name == "norm2":
             extension = self.lanes.extend(frame, base.over)
             self.collect(sympy.Pow(base.body, 2), extension.child, extension.lift(_spread(multiplier, frame)), sink)
+            return
+        if isinstance(base, nodes.Apply) and base.name == "quadratic_norm":
+            self.collect(base.slots[0], frame, multiplier, sink)
             return
         if isinstance(base, nodes.Apply) and base.name == "abs":
             self._square(node, base.slots[0], frame, multiplier, sink)

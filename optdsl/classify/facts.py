@@ -200,7 +200,11 @@ class Facts:
         return np.minimum(inner, int(Smoothness.C1)) if base.name == "pos" else inner
 
     def _apply(self, node: nodes.Apply, frame: Frame) -> Fact:
-        return self._composed(ENTRIES[node.name], list(node.slots), frame)
+        row = ENTRIES[node.name]
+        fact = self._composed(row, list(node.slots), frame)
+        if row.shown is None:
+            return fact
+        return replace(fact, curvature=np.full(fact.curvature.shape, row.shown))
 
     # ------------------------------------------------------------------------------------- the composition rule
 

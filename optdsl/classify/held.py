@@ -10,10 +10,12 @@ import sympy
 from optdsl.classify.collect import Collector
 from optdsl.classify.facts import Facts
 from optdsl.classify.quadratic_rows import quadratics_to_cones
-from optdsl.classify.rewrites.conditions import STRONGER, Key, brought
+from optdsl.classify.rewrites.conditions import STRONGER, Key, brought, implied
+from optdsl.classify.rewrites.place import Place
 from optdsl.classify.sink import CONCAVE, NotCollected
 from optdsl.classify.words import domain_is_convex, signed_part
 from optdsl.model.model import DomainCondition
+from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import Over, has_variables
 
@@ -40,25 +42,35 @@ def unbrought(
     kept = {_flat(key) for body in solved for key in brought(body)}
     left = []
     for condition in wanted:
-        keys = [_flat((kind, condition.expression, condition.overs)) for kind in STRONGER[condition.kind]]
-        if not kept.isdisjoint(keys) or _implied(condition, frame, facts.plain or facts):
-            continue
-        left.append(condition)
+        plain = facts.plain or facts
+        place = Place(plain, _inside(frame, condition.overs, plain))
+        if not _follows(condition.kind, condition.expression, condition.overs, kept, place):
+            left.append(condition)
     return tuple(left)
 
 
-def _flat(key: Key) -> tuple[str, sympy.Expr, tuple[sympy.Basic, ...], frozenset[sympy.Basic]]:
+def _follows(kind: str, expression: sympy.Expr, overs: tuple[Over, ...], kept: set[_Flat], place: Place) -> bool:
+    """Whether a condition is among those kept, or holds by itself; of a product, whether that of every factor does."""
+    keys = [_flat((stronger, expression, overs)) for stronger in STRONGER[kind]]
+    if not kept.isdisjoint(keys) or implied(kind, expression, place):
+        return True
+    if kind == "positive" and place.nonnegative(expression):
+        return True  # kept as a closed one: whether the point is inside is checked at the end
+    if isinstance(expression, sympy.Mul):
+        return all(_follows(kind, factor, overs, kept, place) for factor in expression.args)
+    if isinstance(expression, nodes.Reduce) and expression.name == "prod":
+        return _follows(kind, expression.body, (*overs, expression.over), kept, place.within(expression.over))
+    return False
+
+
+_Flat = tuple[str, sympy.Expr, tuple[sympy.Basic, ...], frozenset[sympy.Basic]]
+
+
+def _flat(key: Key) -> _Flat:
     """The same however the iterations around it are nested."""
     kind, expression, overs = key
     iterators = tuple(each for over in overs for each in over.iterators)
     return kind, expression, iterators, frozenset(c for over in overs for c in over.conditions)
-
-
-def _implied(condition: DomainCondition, frame: Frame, facts: Facts) -> bool:
-    fact = facts.find(condition.expression, _inside(frame, condition.overs, facts))
-    if condition.kind == "nonzero":
-        return bool(((fact.lo > 0) | (fact.hi < 0)).all())
-    return bool((fact.lo >= 0).all())
 
 
 def _inside(frame: Frame, overs: Iterable[Over], facts: Facts) -> Frame:

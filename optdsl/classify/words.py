@@ -8,6 +8,8 @@ import sympy
 
 from optdsl.atoms import Smoothness
 from optdsl.classify.facts import Fact, Facts
+from optdsl.classify.rewrites.conditions import holds_on_convex_set
+from optdsl.classify.rewrites.place import Place
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX
 from optdsl.data.members import Label, label_text
 from optdsl.model.model import DomainCondition, Marks
@@ -19,15 +21,10 @@ ROUGHNESS = ("discontinuous", "nonsmooth", "C1", "smooth")
 
 
 def domain_is_convex(condition: DomainCondition, frame: Frame, facts: Facts) -> bool:
-    """Whether the condition holds on a convex set: its expression is concave or has the sign; of a divisor, a sign."""
+    """Whether the condition holds on a convex set."""
     for over in condition.overs:
         frame = facts.lanes.extend(frame, over).child
-    if frame.size == 0:
-        return True
-    fact = facts.find(condition.expression, frame)
-    fits = fact.lo >= 0
-    fits = fits | (fact.hi <= 0) if condition.kind == "nonzero" else fits | fact.concave
-    return bool(fits.all())
+    return frame.size == 0 or holds_on_convex_set(condition.kind, condition.expression, Place(facts, frame))
 
 
 def signed_part(condition: DomainCondition, frame: Frame, facts: Facts) -> sympy.Expr:

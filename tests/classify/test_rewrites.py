@@ -47,6 +47,14 @@ RECOGNIZED: list[tuple[str, float, str]] = [
     ("(sum(abs(s[i])^3 for i in I))^(1/3)", CONVEX, "norm(s[i], 3 for i in I)"),
     ("(sum(s[i]^4 for i in I))^0.25", CONVEX, "norm(s[i], 4 for i in I)"),
     ("(sum(x[i]^1.5 for i in I))^(1/1.5)", CONVEX, "norm(x[i], 3/2 for i in I)"),
+    # quadratic forms of data
+    ("sqrt(s @ G @ s)", CONVEX, "quadratic_norm(sum("),
+    ("sqrt(sum(G[i, j] * s[i] * s[j] for i in I, j in I) + 2 * s[1] + 3)", CONVEX, "quadratic_norm(2 * s[1]"),
+    ("sqrt((s - a) @ G @ (s - a) + 1)", CONVEX, "hypot(quadratic_norm("),
+    ("(s @ G @ s)^1.5", CONVEX, "pow(quadratic_norm("),
+    ("(s @ G @ s) / y", CONVEX, "square_over(quadratic_norm("),
+    ("exp(s @ G @ s - s[1])", CONVEX, "exp("),
+    ("log(sum(exp(s[i]) for i in I)) + s @ G @ s", CONVEX, "logsumexp"),
     # quadratic forms
     ("z^2 + z * u + u^2", CONVEX, "3/4 * z^2"),
     ("-(z^2 - z * u + u^2)", CONCAVE, "z^2"),
@@ -177,6 +185,8 @@ def test_what_is_proved_is_true_on_segments(text: str, sign: float) -> None:
 
 
 NEAR_MISSES = [
+    "sqrt(s @ H @ s)", "sqrt(s @ G @ s - 1)", "sqrt(s @ G @ s + 9 * s[1] + 1)", "(s @ G @ s) / u", "(s @ H @ s) / y",
+    "(s @ G @ s)^0.4", "exp(s @ H @ s)", "exp(-(s @ G @ s))",
     "sqrt(z^2 - 1)", "sqrt(1 + z) * z", "sqrt(z^2 + u)", "sqrt(z^2 + 3 * z * u + u^2)", "sqrt(1 + z^3)",
     "(1 + z^2)^0.4", "sqrt(sum(mixed[i] * s[i]^2 for i in I))", "(sum(abs(s[i])^3 for i in I))^0.3",
     "z^2 + 3 * z * u + u^2", "z * u", "y * v",

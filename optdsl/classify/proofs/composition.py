@@ -12,6 +12,7 @@ from optdsl.atoms import ARRAYWISE, ENTRIES, INTERNAL, REDUCTIONS, Interval
 from optdsl.classify.facts import Fact, compose
 from optdsl.classify.proof import curvature_word, gives
 from optdsl.classify.proofs.bounds import written_bound
+from optdsl.classify.proofs.shown import is_shown, shown_step
 from optdsl.classify.proofs.writer import Where, Writer
 from optdsl.terms import nodes
 from optdsl.terms.nodes import has_variables
@@ -39,6 +40,8 @@ class Composition:
             rule = "a variable" if single else "affine: variables times data, added up"
             uses = [written_bound(self.writer, expression, where)] if bounded else []
             return self.writer.add("affine", rule, expression, where, gives(fact), fact=fact, uses=uses)
+        if is_shown(expression):
+            return shown_step(self.writer, expression, where, fact)
         for kind, write in _RULES.items():
             if isinstance(expression, kind):
                 return write(self, expression, where, fact)

@@ -59,7 +59,7 @@ class _Heard(Place):
         return self._with(super().within(over))
 
     def _with(self, inner: Place) -> Place:
-        return _Heard(inner.facts, inner.frame, inner.path, {}, self.heard)
+        return _Heard(inner.facts, inner.frame, inner.path, {}, inner.forms, heard=self.heard)
 
     def positive(self, expression: sympy.Basic) -> bool:
         return self._keep(expression, "> 0", super().positive(expression))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import sympy
 
+from optdsl.classify.rewrites.forms import sign_of
+from optdsl.classify.rewrites.parts import as_sigmoid
 from optdsl.classify.rewrites.place import Place
 from optdsl.model.model import DomainCondition
 from optdsl.terms import nodes
@@ -59,18 +61,19 @@ def lost(before: sympy.Expr, after: sympy.Expr, place: Place) -> tuple[DomainCon
     for kind, expression, overs in dict.fromkeys(brought(before)):
         if any((stronger, expression, overs) in kept for stronger in STRONGER[kind]):
             continue
-        if not overs and _implied(kind, expression, place):
+        if not overs and implied(kind, expression, place):
             continue
         if has_variables(expression):
             found.append(DomainCondition(kind, expression, (*place.path, *overs)))
     return tuple(found)
 
 
-def _implied(kind: str, expression: sympy.Expr, place: Place) -> bool:
+def implied(kind: str, expression: sympy.Expr, place: Place) -> bool:
+    """Whether a condition holds everywhere on D, by the expression's form or bounds."""
     if surely_positive(expression, place):
         return True
     if kind == "nonnegative":
-        return place.nonnegative(expression)
+        return place.nonnegative(expression) or sign_of(expression, place) > 0
     box = place.box(expression)
     return bool((box.lo > 0).all()) or (kind == "nonzero" and bool((box.hi < 0).all()))
 
@@ -79,6 +82,8 @@ def surely_positive(expression: sympy.Expr, place: Place) -> bool:
     """Whether the form alone says that the expression is positive where it is defined."""
     if not has_variables(expression):
         return place.positive(expression)
+    if as_sigmoid(expression) is not None:
+        return True
     if isinstance(expression, nodes.Apply):
         return expression.name in ("exp", "cosh", "softplus", "sigmoid")
     if isinstance(expression, sympy.Pow):
@@ -95,4 +100,37 @@ def surely_positive(expression: sympy.Expr, place: Place) -> bool:
         filled = expression.name == "prod" or place.filled(expression.over)
         keeps_sign = expression.name in ("sum", "prod", "mean", "max", "min")
         return keeps_sign and filled and surely_positive(expression.body, inner)
+    return False
+
+
+def holds_on_convex_set(kind: str, expression: sympy.Expr, place: Place) -> bool:
+    """Whether the points of D where a condition holds are a convex set, by the expression's sign, form or curvature.
+
+    A concave expression is nonnegative, and positive, on a convex set. Where it is nowhere negative, it is positive
+    where it is not 0, which need not be convex: x^2 is so on two half-lines.
+    """
+    fact = place.facts.find(expression, place.frame)
+    if kind == "nonnegative":
+        return bool(((fact.lo >= 0) | fact.concave).all()) or sign_of(expression, place) > 0
+    if kind == "positive":
+        return _positive_on_convex_set(expression, place)
+    falling = bool((fact.hi <= 0).all())
+    signed = falling or place.nonnegative(expression)
+    return signed and _positive_on_convex_set(-expression if falling else expression, place)
+
+
+def _positive_on_convex_set(expression: sympy.Expr, place: Place) -> bool:
+    fact = place.facts.find(expression, place.frame)
+    if bool(((fact.lo > 0) | fact.concave).all()) or surely_positive(expression, place):
+        return True
+    if isinstance(expression, sympy.Pow):
+        return place.nonnegative(expression.base) and _positive_on_convex_set(expression.base, place)
+    if isinstance(expression, sympy.Mul):
+        return all(place.nonnegative(f) and _positive_on_convex_set(f, place) for f in expression.args)
+    if isinstance(expression, nodes.Reduce) and expression.name in ("prod", "min"):
+        inner = place.within(expression.over)
+        return inner.nonnegative(expression.body) and _positive_on_convex_set(expression.body, inner)
+    if isinstance(expression, nodes.Apply) and expression.name in ("sqrt", "pow", "cbrt", "sinh", "tanh", "expm1"):
+        base = expression.slots[0]
+        return place.nonnegative(base) and _positive_on_convex_set(base, place)
     return False

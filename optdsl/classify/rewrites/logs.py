@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import sympy
 
-from optdsl.classify.rewrites.parts import ONE, ZERO, apply, as_log, is_apply, is_reduce, logarithm, separate, split
+from optdsl.classify.rewrites.parts import (
+    ONE,
+    ZERO,
+    apply,
+    as_log,
+    as_sigmoid,
+    is_apply,
+    is_reduce,
+    logarithm,
+    separate,
+    split,
+)
 from optdsl.classify.rewrites.place import Place, count_of
 from optdsl.classify.rewrites.products import Monomial, flatten, written
 from optdsl.terms import nodes
@@ -75,34 +86,20 @@ def log_of_product(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
         return None
     if not (place.positive(monomial.data) and place.finite(monomial.data)):
         return None
-    if any(not _share(base) and not monomial.never_negative(base, place) for base in monomial.powers):
+    if any(as_sigmoid(base) is None and not monomial.never_negative(base, place) for base in monomial.powers):
         return None
     logs = [power * _log(base) for base, power in monomial.powers.items()]
     return scale * sympy.Add(logarithm(monomial.data), monomial.exponent, *logs)
 
 
 def _known_log(base: sympy.Expr) -> bool:
-    return is_reduce(base, "prod") or _share(base)
-
-
-def _share(base: sympy.Expr) -> bool:
-    """A number between 0 and 1 by its form."""
-    return is_apply(base, "sigmoid") or _one_minus_sigmoid(base) is not None
-
-
-def _one_minus_sigmoid(base: sympy.Expr) -> sympy.Expr | None:
-    constant, moving = separate(base)
-    if constant == 1 and len(moving) == 1 and is_apply(-moving[0], "sigmoid"):
-        return (-moving[0]).slots[0]
-    return None
+    return is_reduce(base, "prod") or as_sigmoid(base) is not None
 
 
 def _log(base: sympy.Expr) -> sympy.Expr:
-    if is_apply(base, "sigmoid"):
-        return -apply("softplus", -base.slots[0])  # type: ignore[attr-defined]
-    inner = _one_minus_sigmoid(base)
-    if inner is not None:
-        return -apply("softplus", inner)
+    share = as_sigmoid(base)
+    if share is not None:
+        return -apply("softplus", -share)
     if is_reduce(base, "prod"):
         return nodes.Reduce("sum", apply("log", base.body), base.over)  # type: ignore[attr-defined]
     return apply("log", base)

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 import sympy
 
+from optdsl.atoms import ENTRIES
 from optdsl.classify.facts import Facts
 from optdsl.classify.rewrites.conditions import lost
 from optdsl.classify.rewrites.entropies import entropy, sum_of_entropies
+from optdsl.classify.rewrites.forms import semidefinite
 from optdsl.classify.rewrites.gram import gathered
 from optdsl.classify.rewrites.logs import exp_of_logs, log_of_exponentials, log_of_product
 from optdsl.classify.rewrites.norms import p_norm, root_of_squares
@@ -24,7 +26,7 @@ from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import has_variables
 
 BOYD = "Boyd and Vandenberghe 2004"
-APPLY, MUL, ADD, POW = (nodes.Apply,), (sympy.Mul,), (sympy.Add,), (sympy.Pow,)
+APPLY, MUL, ADD, POW, REDUCE = (nodes.Apply,), (sympy.Mul,), (sympy.Add,), (sympy.Pow,), (nodes.Reduce,)
 
 REWRITINGS: tuple[Rewriting, ...] = (
     Rewriting("the logarithm of a sum of exponentials is log-sum-exp", APPLY, log_of_exponentials,
@@ -45,6 +47,8 @@ REWRITINGS: tuple[Rewriting, ...] = (
               reciprocal_of_sum, f"{BOYD}, section 3.2.4"),
     Rewriting("the exponential of logarithms is a product of powers", APPLY, exp_of_logs, f"{BOYD}, section 4.5"),
     Rewriting("a quadratic form is a sum of weighted squares (L D L')", ADD, gathered, f"{BOYD}, appendix C.3.3"),
+    Rewriting("the matrix of this quadratic is semidefinite: it is a sum of squares (eigenvalues, or L D L')",
+              (*ADD, *MUL, *REDUCE), semidefinite, f"{BOYD}, sections 3.1.4 and A.5.5"),
 )
 ROUNDS = 12
 
@@ -109,7 +113,7 @@ class _Walk:
     # ------------------------------------------------------------------------------------------------ the parts
 
     def _arguments(self, expression: sympy.Expr, place: Place) -> sympy.Expr:
-        if not expression.args:
+        if not expression.args or _is_shown(expression):
             return expression
         parts = [self.visit(a, place) if isinstance(a, sympy.Expr) else a for a in expression.args]
         same = all(p is a for p, a in zip(parts, expression.args, strict=True))
@@ -147,6 +151,11 @@ class _Walk:
             chosen = nodes.Compare("=", expression.args[0], sympy.Integer(k))
             branches.append(self.visit(branch, place.where(chosen, mask)) if mask.any() else branch)
         return nodes.Pick(expression.args[0], *branches)
+
+
+def _is_shown(expression: sympy.Expr) -> bool:
+    """Whether the call's curvature was shown of the very argument that stands in it."""
+    return isinstance(expression, nodes.Apply) and ENTRIES[expression.name].shown is not None
 
 
 _INSIDE: dict[type, Callable[..., sympy.Expr]] = {

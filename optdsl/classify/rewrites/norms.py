@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sympy
 
+from optdsl.classify.rewrites.forms import norm_of
 from optdsl.classify.rewrites.gram import squares_of
 from optdsl.classify.rewrites.parts import (
     HALF,
@@ -30,6 +31,11 @@ from optdsl.terms.nodes import has_variables
 
 def leg(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     """A function whose square is the expression, and which is convex where its parts are affine; else None."""
+    found = _leg(expression, place)
+    return norm_of(expression, place) if found is None else found
+
+
+def _leg(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     if not has_variables(expression):
         return data_root(expression) if place.nonnegative(expression) else None
     if isinstance(expression, sympy.Add):

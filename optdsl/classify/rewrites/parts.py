@@ -113,6 +113,31 @@ def as_log(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr] | None:
     return None
 
 
+def as_sigmoid(expression: sympy.Expr) -> sympy.Expr | None:
+    """a with expression = 1 / (1 + e^-a), however that is written; None for anything else."""
+    if is_apply(expression, "sigmoid"):
+        return expression.slots[0]  # type: ignore[attr-defined]
+    if isinstance(expression, sympy.Pow):
+        inner = _one_and_exponential(expression.base) if expression.exp == -1 else None
+        return None if inner is None else -inner
+    if isinstance(expression, sympy.Mul) and len(expression.args) == 2:
+        below = [f for f in expression.args if isinstance(f, sympy.Pow) and f.exp == -1]
+        above = [f for f in expression.args if is_apply(f, "exp")]
+        inner = _one_and_exponential(below[0].base) if below and above else None
+        return inner if inner is not None and inner == above[0].slots[0] else None  # type: ignore[attr-defined]
+    constant, moving = separate(expression)
+    if constant == 1 and len(moving) == 1:
+        inner = as_sigmoid(-moving[0])
+        return None if inner is None else -inner
+    return None
+
+
+def _one_and_exponential(expression: sympy.Expr) -> sympy.Expr | None:
+    """b of 1 + e^b."""
+    constant, moving = separate(expression)
+    return moving[0].slots[0] if constant == 1 and len(moving) == 1 and is_apply(moving[0], "exp") else None  # type: ignore[attr-defined]
+
+
 def hypot(legs: Iterable[sympy.Expr]) -> sympy.Expr:
     """sqrt(a^2 + b^2 + ...) of any number of legs."""
     first, *others = legs

@@ -10,6 +10,7 @@ import sympy
 
 from optdsl.atoms import Interval
 from optdsl.classify.facts import Facts
+from optdsl.classify.forms import Forms
 from optdsl.classify.proof import Step
 from optdsl.model.model import DomainCondition
 from optdsl.terms import nodes
@@ -25,13 +26,15 @@ class Place:
     frame: Frame
     path: tuple[Over, ...] = ()
     _inner: dict[tuple[int, sympy.Basic], Place] = field(default_factory=dict)
+    forms: dict[tuple[int, sympy.Basic], tuple[Frame, Forms | None]] = field(default_factory=dict)
+    """The matrices of quadratics that were looked at."""
 
     def within(self, over: Over) -> Place:
         """The lanes of a reduction's members."""
         key = (id(self.frame), over)
         if key not in self._inner:
             child = self.facts.extended(self.frame, over).child
-            self._inner[key] = Place(self.facts, child, (*self.path, over), self._inner)
+            self._inner[key] = Place(self.facts, child, (*self.path, over), self._inner, self.forms)
         return self._inner[key]
 
     def where(self, condition: sympy.Basic, holds: np.ndarray) -> Place:
@@ -40,7 +43,7 @@ class Place:
         key = (id(self.frame), over)
         if key not in self._inner:
             child = self.frame if holds.all() else self.facts.lanes.filtered(self.frame, holds).child
-            self._inner[key] = Place(self.facts, child, (*self.path, over), self._inner)
+            self._inner[key] = Place(self.facts, child, (*self.path, over), self._inner, self.forms)
         return self._inner[key]
 
     def box(self, expression: sympy.Basic) -> Interval:

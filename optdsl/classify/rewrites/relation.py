@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import sympy
 
+from optdsl.classify.rewrites.forms import sign_of
 from optdsl.classify.rewrites.parts import separate, split
 from optdsl.classify.rewrites.place import Place
 
@@ -61,4 +62,4 @@ def sides_apart(relation: Bounded, place: Place) -> tuple[sympy.Expr, sympy.Expr
 
 
 def _sign_of(part: sympy.Expr, place: Place) -> int:
-    return 1 if place.nonnegative(part) else -1 if place.nonpositive(part) else 0
+    return 1 if place.nonnegative(part) else -1 if place.nonpositive(part) else sign_of(part, place)
