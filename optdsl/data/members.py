@@ -6,6 +6,7 @@ else in optdsl a member is its 0-based position in its set; labels are looked up
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -283,8 +284,8 @@ class _ColumnIndex:
 
     def __init__(self, column: Labels) -> None:
         if isinstance(column, IntegerLabels):
-            self.distinct: Labels = IntegerLabels(np.unique(column.integers))
-            self.codes = self.distinct.find_integers(column.integers)
+            values, self.codes = _distinct_integers(column.integers)
+            self.distinct: Labels = IntegerLabels(values)
         elif isinstance(column, TextLabels):
             # the categories themselves are the distinct labels
             self.distinct = TextLabels(np.arange(len(column.categories)), column.categories)
@@ -295,6 +296,17 @@ class _ColumnIndex:
 
     def find(self, labels: Labels) -> np.ndarray:
         return find(self.distinct, labels)
+
+
+def _distinct_integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct ones of integer values (n,), ascending, and for each value its position among them."""
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    if high - low > 4 * len(values) + 1024:
+        distinct, codes = np.unique(values, return_inverse=True)
+        return distinct, codes.astype(np.int64)
+    present = np.zeros(high - low + 1, dtype=bool)
+    present[values - low] = True
+    return np.flatnonzero(present) + low, (np.cumsum(present) - 1)[values - low]
 
 
 def _combine(codes: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
@@ -348,8 +360,12 @@ class _Join:
         indexes = [members._column_index(k) for k in fixed]
         self.sizes = [index.size for index in indexes]
         keys = _combine([index.codes for index in indexes], self.sizes)
-        self.order = np.argsort(keys, kind="stable")
-        self.keys, starts = np.unique(keys[self.order], return_index=True)
+        # NumPy sorts 16-bit numbers without comparing them
+        small = math.prod(self.sizes) <= 1 << 16
+        self.order = np.argsort(keys.astype(np.uint16) if small else keys, kind="stable")
+        ordered = keys[self.order]
+        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(ordered) else np.zeros(0, int)
+        self.keys = ordered[starts]
         self.starts = np.append(starts, len(keys))
 
     def ranges(self, codes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
