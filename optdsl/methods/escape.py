@@ -25,6 +25,8 @@ FIRST_STEP, GROWTH, LONGEST = 1e-4, 2.0, 60
 """The first step along a direction relative to the point's size, its growth, and how often it may grow."""
 NUDGE = 1e-2
 """How far a start that is stationary by accident is moved, relative to its size."""
+ELSEWHERE = 1.0
+"""How far other starts are from their centers, relative to their size."""
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
 
 Watch = Callable[[int, Record, np.ndarray], None]
@@ -79,11 +81,14 @@ def solve_locally(
     """
     limits = limits or Limits()
     outcome = drive(method, problem, limits, watch, keep_path)
+    notes: list[str] = []
+    if outcome.ending is Ending.LOCALLY_INFEASIBLE and not problem.convex:
+        outcome, note = _from_elsewhere(problem, method, limits, watch, keep_path, outcome)
+        notes.append(note)
     if problem.convex or outcome.ending not in ENDED_WELL:
-        return LocalAnswer(outcome, None)
+        return LocalAnswer(outcome, None, (), tuple(notes))
     found: SecondOrder | None = _checked(problem, outcome)
     tried: list[Escape] = []
-    notes: list[str] = []
     stuck = _nudged_start(problem, outcome, found) if found is not None else None
     if stuck is not None:
         again = _run(StartedAt(problem, stuck), method, limits, watch, keep_path, outcome)
@@ -92,7 +97,7 @@ def solve_locally(
             outcome = _joined(outcome, again)
             found = _checked(problem, outcome) if outcome.ending in ENDED_WELL else None
         else:
-            outcome = _joined(again, outcome)
+            outcome = _effort(outcome, again)
     while found is not None and found.direction is not None and len(tried) < escapes:
         left = _escaped(problem, method, limits, watch, keep_path, outcome, found.direction)
         tried.extend(left.attempts)
@@ -103,6 +108,32 @@ def solve_locally(
         notes.append("a point with negative curvature was left: the solve went on below it")
         found = _checked(problem, outcome) if outcome.ending in ENDED_WELL else None
     return LocalAnswer(outcome, found, tuple(tried), tuple(notes))
+
+
+def _from_elsewhere(
+    problem: Nlp,
+    method: Method[Any],
+    limits: Limits,
+    watch: Watch | None,
+    keep_path: bool,
+    outcome: Outcome,
+) -> tuple[Outcome, str]:
+    """Runs from other starts where a run found only a least violation: the first that ends well, else the first one.
+
+    What is infeasible from one start may be feasible from another; none of it proves anything.
+    """
+    first = outcome
+    origin = np.clip(problem.start, problem.lower, problem.upper)
+    for number, center in enumerate((origin, first.x, np.zeros_like(origin)), start=1):
+        spread = ELSEWHERE * np.maximum(1.0, np.abs(center)) * _pattern(len(center), number)
+        start = np.clip(center + spread, problem.lower, problem.upper)
+        again = _run(StartedAt(problem, start), method, limits, watch, keep_path, outcome)
+        if again.ending in ENDED_WELL or again.ending is Ending.UNBOUNDED:
+            return _joined(outcome, again), "the given start led to no feasible point, another one did"
+        outcome = _effort(outcome, again)
+        if outcome.iterations >= limits.iterations:
+            break
+    return outcome, "no feasible point was found from the given start nor from others"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -139,7 +170,7 @@ def _escaped(
         attempts.append(Escape(outcome.record.objective, sign * direction, again.record.objective, lower))
         if lower:
             return _Left(_joined(outcome, again), tuple(attempts), True)
-        outcome = _joined(again, outcome)
+        outcome = _effort(outcome, again)
         if outcome.iterations >= limits.iterations:
             break
     return _Left(outcome, tuple(attempts), False)
@@ -186,11 +217,7 @@ def _nudged_start(problem: Nlp, outcome: Outcome, found: SecondOrder) -> np.ndar
     still = (outcome.x == origin) & (lower < upper) & (origin > lower) & (origin < upper)
     if not still.any():
         return None
-    place = np.arange(1, len(origin) + 1)
-    # Equidistributed signs and sizes (multiples of the golden ratio): no two alike, the same in every run.
-    pattern = 2.0 * np.mod(place * 0.6180339887498949, 1.0) - 1.0
-    pattern = np.where(np.abs(pattern) < 0.1, 0.5, pattern)
-    moved = origin + NUDGE * np.maximum(1.0, np.abs(origin)) * pattern
+    moved = origin + NUDGE * np.maximum(1.0, np.abs(origin)) * _pattern(len(origin), 1)
     start = np.where(still, np.clip(moved, lower, upper), outcome.x)
     with np.errstate(all="ignore"):
         slope = np.abs(problem.gradient(start)) + _row_slopes(problem, start)
@@ -198,6 +225,12 @@ def _nudged_start(problem: Nlp, outcome: Outcome, found: SecondOrder) -> np.ndar
         start = np.where(matters, start, outcome.x)
         defined = np.isfinite(problem.objective(start)) and np.isfinite(problem.constraints(start)).all()
     return start if matters.any() and defined else None
+
+
+def _pattern(count: int, number: int) -> np.ndarray:
+    """Signs and sizes up to 1, equidistributed (multiples of the golden ratio): no two alike, the same in every run."""
+    values = 2.0 * np.mod(number * np.arange(1, count + 1) * 0.6180339887498949, 1.0) - 1.0
+    return np.where(np.abs(values) < 0.1, 0.5, values)
 
 
 def _row_slopes(problem: Nlp, x: np.ndarray) -> np.ndarray:
@@ -236,18 +269,28 @@ def _is_better(new: Outcome, old: Outcome) -> bool:
 
 def _joined(first: Outcome, last: Outcome) -> Outcome:
     """The last outcome with the effort of both."""
+    return _merged(last, first, last)
+
+
+def _effort(kept: Outcome, again: Outcome) -> Outcome:
+    """An outcome that is kept, with the effort of another run after it."""
+    return _merged(kept, kept, again)
+
+
+def _merged(answer: Outcome, first: Outcome, last: Outcome) -> Outcome:
+    """An outcome with the iterations, evaluations, trace, notes and path of two runs, one after the other."""
     shift = np.zeros(last.trace.shape[1])
     shift[0], shift[-2], shift[-1] = first.iterations, first.trace[-1, -2], first.seconds
-    paths = first.path is not None and last.path is not None
+    paths = None
+    if first.path is not None and last.path is not None:
+        paths = np.vstack([first.path, last.path])
+    kinds = {**first.evaluations, **last.evaluations}
     return replace(
-        last,
+        answer,
         iterations=first.iterations + last.iterations,
         seconds=first.seconds + last.seconds,
-        evaluations={
-            kind: first.evaluations.get(kind, 0) + last.evaluations.get(kind, 0)
-            for kind in {**first.evaluations, **last.evaluations}
-        },
+        evaluations={k: first.evaluations.get(k, 0) + last.evaluations.get(k, 0) for k in kinds},
         trace=np.vstack([first.trace, last.trace + shift]),
         notes=(*first.notes, *((first.iterations + k, note) for k, note in last.notes)),
-        path=np.vstack([first.path, last.path]) if paths else last.path,  # type: ignore[list-item]
+        path=paths,
     )
