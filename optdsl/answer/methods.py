@@ -25,6 +25,7 @@ LATER: Mapping[str, str] = {
 _WHAT = {
     "highs": "HiGHS, called directly: simplex, interior point, branch and bound",
     "cvxpy": "the solvers that CVXPY reaches",
+    "outer": "outer approximation: HiGHS on linear programs with integers and cuts, Clarabel on cones in between",
 }
 
 

@@ -18,7 +18,7 @@ from optdsl.answer.status import Guarantee, Status
 from optdsl.answer.transformed import WHY, Special, solve_special, special_form, specialized
 from optdsl.answer.verdict import Verdict
 from optdsl.classify import Analysis, analyze
-from optdsl.convex.choose import Choice, attributes_of, choose, choose_for, unsupported
+from optdsl.convex.choose import Choice, choose, choose_for
 from optdsl.convex.lower import lower
 from optdsl.convex.program import Program, Progress, RawAnswer
 from optdsl.convex.warm import WarmSolver
@@ -130,7 +130,7 @@ def _solve(
     asked = asked_for(model, method, options)
     controls.enter("classifying")
     with clock.lap("classify"):
-        analysis = _solvable(analyze(model, doubt="quick"))
+        analysis = analyze(model, doubt="quick")
         special = None if _of_engine(asked) else special_form(analysis)
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)
@@ -195,19 +195,6 @@ def _solve_special(
     controls.enter("solving")
     with clock.lap("solve"):
         return solve_special(special, analysis, solve, asked.method or "cvxpy", asked.options, controls.stop)
-
-
-def _solvable(analysis: Analysis) -> Analysis:
-    """The analysis, with a refusal where no solver takes such cones together with integers."""
-    if analysis.refusal or not (analysis.model.integers and analysis.cones):
-        return analysis
-    reason = unsupported(attributes_of(lower(analysis).program))
-    if reason is None:
-        return analysis
-    model = analysis.model
-    span = next(v.span for v in model.variables.values() if v.integer)
-    hint = "make the integer variables continuous, or write these functions by lines, squares or norms"
-    return replace(analysis, refusal=(Diagnostic("not-solvable-yet", reason, span, hint, model.source),))
 
 
 def _refuse(model: Model, analysis: Analysis) -> None:
@@ -333,7 +320,7 @@ def check_tree(
 ) -> Verdict:
     """What kind of problem a model is. Raises OptError for every mistake in the input."""
     model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
-    return _verdict(model, _solvable(analyze(model, explain=True)))
+    return _verdict(model, analyze(model, explain=True))
 
 
 def _verdict(model: Model, analysis: Analysis) -> Verdict:

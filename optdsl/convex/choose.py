@@ -129,6 +129,15 @@ SOLVERS: tuple[Entry, ...] = (
         ("MIQP", "MIQCP", "MISOCP"),
         "branch and bound with convex relaxations closes the gap of quadratics and norms with integers",
     ),
+    Entry(
+        "outer",
+        "HIGHS+CLARABEL",
+        _ALL_CONES,
+        _ALL_CONES,
+        ("MIPOW", "MIEXP", "MISDP", "MICONIC"),
+        "no open solver branches over these cones: a linear program with integers and cuts of the cones gives bounds, "
+        "conic programs with fixed integers give points, until both meet",
+    ),
     Entry("cvxpy", "HIGHS", _QUADRATIC, _NOTHING, (), "HiGHS, reached through CVXPY"),
     Entry("cvxpy", "OSQP", _QUADRATIC, None, (), "operator splitting: cheap iterations, moderate accuracy"),
     Entry(
@@ -187,19 +196,6 @@ def choose_for(kind: str, method: str | None = None, solver: str | None = None) 
     return _choose(kind, CLASSES[kind], method, solver)
 
 
-def unsupported(needs: Attributes) -> str | None:
-    """Why no solver of this version takes what is required, in a sentence; None where one does."""
-    if any(entry.takes(needs) for entry in SOLVERS):
-        return None
-    integers = [entry.solver for entry in SOLVERS if entry.with_integers]
-    taken = frozenset().union(*(entry.with_integers or _NOTHING for entry in SOLVERS))
-    hard = [a.value for a in Attribute if a in needs - taken - {Attribute.INTEGER}]
-    return (
-        f"no open solver takes integers together with {' and '.join(hard)}: "
-        f"{' and '.join(dict.fromkeys(integers))} takes them with quadratics and second-order cones"
-    )
-
-
 def default_solver(program: Program) -> str:
     """The solver that CVXPY is asked for when the user names none."""
     kind = class_of(program)
@@ -234,11 +230,16 @@ def _preferred(kind: str, entries: list[Entry], needs: Attributes) -> Entry:
 
 def options_of(method: str) -> tuple[Option, ...]:
     """The options of a method, as `optdsl methods` lists them."""
-    if method == "highs":
-        found: tuple[Option, ...] = importlib.import_module("optdsl.convex.highs_settings").HIGHS_OPTIONS
-    else:
-        found = importlib.import_module("optdsl.convex.cone_options").CONE_OPTIONS
+    module, name = _OPTIONS[method]
+    found: tuple[Option, ...] = getattr(importlib.import_module(f"optdsl.convex.{module}"), name)
     return found
+
+
+_OPTIONS = {
+    "highs": ("highs_settings", "HIGHS_OPTIONS"),
+    "cvxpy": ("cone_options", "CONE_OPTIONS"),
+    "outer": ("outer_options", "OUTER_OPTIONS"),
+}
 
 
 def _named(method: str | None, solver: str | None) -> list[Entry]:
@@ -260,6 +261,8 @@ def _choice(entry: Entry, why: str) -> Choice:
         # Imported here: CVXPY takes seconds to import, and most problems never need it.
         if entry.method == "highs":
             answer: RawAnswer = importlib.import_module("optdsl.convex.highs").solve_highs(program, **keywords)
+        elif entry.method == "outer":
+            answer = importlib.import_module("optdsl.convex.outer").solve_outer(program, **keywords)
         else:
             answer = importlib.import_module("optdsl.convex.cones").solve_cvxpy(
                 program, _solver_argument(entry, program), **keywords
@@ -293,13 +296,6 @@ def _of_class(kind: str) -> str:
 def _refusal(
     kind: str, needs: Attributes, method: str | None, solver: str | None, named: list[Entry]
 ) -> Diagnostic:
-    sentence = unsupported(needs)
-    if sentence is not None:
-        return Diagnostic(
-            "method-cannot-solve",
-            f"this problem cannot be solved: {_of_class(kind)} ({kind}), and {sentence}",
-            hint="make the integer variables continuous, or write these functions by pieces of lines, squares or norms",
-        )
     asked = " ".join(word for word in (method, solver) if word)
     taken = [name for name, allowed in CLASSES.items() if any(entry.takes(allowed) for entry in named)]
     able = [f"{entry.method} ({entry.solver})" for entry in SOLVERS if entry.takes(needs)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from optdsl.convex.choose import attributes_of, unsupported
+from optdsl.convex.choose import choose
 from optdsl.convex.cone_sets import lane_sizes, shaped, take_lanes
 from optdsl.convex.cones import solve_cvxpy
 from optdsl.convex.highs import solve_highs
@@ -128,14 +128,10 @@ class _Search:
             return None
         if (lane := unreachable_lane(part)) is not None:
             return _one_lane(sub, members, lane)
-        if unsupported(attributes_of(part)) is not None:
-            self.unsure = True
-            return None
         left = self.deadline - time.perf_counter()
         # With integers one test could eat the whole budget.
         limit = max(0.05, left if not part.mixed_integer else left / 4)
-        solve = solve_cvxpy if part.cones else solve_highs
-        answer = solve(part, time_limit=limit, stop=self.stop)
+        answer = choose(part).solve(part, time_limit=limit, stop=self.stop)
         if answer.status is RawStatus.INTERRUPTED:
             self.deadline = time.perf_counter()
         if answer.status is not RawStatus.INFEASIBLE:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from optdsl.convex.choose import CLASSES, SOLVERS, attributes_of, choose, choose_for, class_of, options_of, unsupported
+from optdsl.convex.choose import CLASSES, SOLVERS, attributes_of, choose, choose_for, class_of, options_of
 from optdsl.convex.options import Option, allowed, read_options
 from optdsl.convex.program import Program, RawStatus
 from optdsl.errors import OptionError
@@ -34,13 +34,14 @@ PROGRAMS = {
     "POW": random_cones(2, (POWER, SQUARE)),
     "EXP": random_cones(3, (EXPONENTIAL, NORM)),
     "SDP": random_cones(4, (SEMIDEFINITE, EXPONENTIAL)),
+    "MIEXP": with_integers(random_cones(3, (EXPONENTIAL, NORM))),
+    "MISDP": with_integers(random_cones(4, (SEMIDEFINITE, EXPONENTIAL))),
 }
 
 
-def test_every_class_has_one_default_or_a_refusal() -> None:
+def test_every_class_has_one_default() -> None:
     for kind, needs in CLASSES.items():
-        defaults = sum(kind in entry.default_for for entry in SOLVERS)
-        assert defaults == (0 if unsupported(needs) else 1), kind
+        assert sum(kind in entry.default_for for entry in SOLVERS) == 1, kind
         if kind in PROGRAMS:
             assert class_of(PROGRAMS[kind]) == kind
             assert attributes_of(PROGRAMS[kind]) <= needs
@@ -61,12 +62,12 @@ def test_every_row_solves_what_it_claims(entry: object, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["MIPOW", "MIEXP", "MISDP", "MICONIC"])
-def test_integers_with_other_cones_are_refused(kind: str) -> None:
-    with pytest.raises(OptionError, match=r"no open solver takes integers together with .*power cones"):
-        choose_for(kind)
+def test_integers_with_other_cones(kind: str) -> None:
+    choice = choose_for(kind)
+    assert choice.method == "outer" and "cuts of the cones" in choice.why
     program = with_integers(random_cones(3, (EXPONENTIAL,)))
-    with pytest.raises(OptionError, match="no open solver takes integers together with exponential cones: SCIP"):
-        choose(program)
+    with pytest.raises(OptionError, match=r"SCIP cannot solve.*MIEXP.*takes .*MISOCP only"):
+        choose(program, "cvxpy", "SCIP")
 
 
 @pytest.mark.parametrize(
