@@ -43,7 +43,7 @@ def test_methods_are_listed_for_people_and_machines() -> None:
     page = optdsl("methods").out
     assert "highs" in page and "default for   LP, MILP" in page and "ipm" in page
     listed = json.loads(optdsl("methods", "--json").out)
-    assert [method["name"] for method in listed["methods"]] == ["highs", "cvxpy", "outer"]
+    assert [method["name"] for method in listed["methods"]][:3] == ["highs", "cvxpy", "outer"]
     assert {option["name"] for option in listed["methods"][0]["options"]} >= {"tol", "gap", "time_limit"}
 
 
