@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import sympy
 
-from optdsl.classify.analysis import Analysis, MatrixCone, Rewritten, RowBlock, StatementFact
+from optdsl.classify.analysis import Analysis, MatrixCone, ObjectiveArrays, Rewritten, RowBlock, StatementFact
 from optdsl.classify.arrays import auxiliary_rows, objective_arrays
 from optdsl.classify.collect import Collector
 from optdsl.classify.cones import Affine, CollectedCone
 from optdsl.classify.domain import on_domain
 from optdsl.classify.doubt import Doubt, first_witness
 from optdsl.classify.facts import Facts
-from optdsl.classify.held import hold, require_convex_domain, unbrought
+from optdsl.classify.held import hold, hold_if_concave, require_convex_domain, unbrought
 from optdsl.classify.infinite import culprit, sound
 from optdsl.classify.kinds import ConeKind, kinds_of, type_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
@@ -103,6 +103,7 @@ class _Analyst:
                 sink, attempt = self._on_domain(lambda: self._prove(objective, sense, root))
             except NotCollected as reason:
                 self._validate(objective.body, root)
+                hold_if_concave(objective.conditions, root, self.collector, self.facts)
                 blame = self._blame(reason, objective.marks, objective.span, name)
                 fact = self.facts.find(objective.body, root)
                 smoothness = smoothness_word(fact)
@@ -142,8 +143,9 @@ class _Analyst:
             try:
                 words, attempts = self._on_domain(lambda: self._relations(number, constraint, frame))
             except NotCollected as reason:
-                for body in bodies:
-                    self._validate(body, frame)
+                for relation in constraint.relations:
+                    self._validate(relation.body, frame)
+                    hold_if_concave(relation.conditions, frame, self.collector, self.facts)
                 kinds = frozenset({"quadratic"}) if self._is_quadratic(constraint, frame) else frozenset()
                 blame = self._blame(reason, constraint.marks, constraint.span, name)
                 fact = self.facts.find(bodies[0], frame)
@@ -418,7 +420,17 @@ class _Analyst:
                 tuple(refusal),
                 witness=witness,
                 direction=direction,
+                proved=lambda: self._program(kind, convexity, smoothness, None),
             )
+        return self._program(
+            kind, convexity, smoothness, objective_arrays(self.model, sink, columns, quadratic)
+        )
+
+    def _program(
+        self, kind: str, convexity: str, smoothness: str, objective: ObjectiveArrays | None
+    ) -> Analysis:
+        """The arrays of what is proved."""
+        columns = self.model.columns + self.auxiliary.count
         lower, upper = self.auxiliary.bounds()
         return Analysis(
             self.model,
@@ -431,7 +443,7 @@ class _Analyst:
             tuple(auxiliary_rows(held, columns) for held in self.auxiliary.rows),
             lower,
             upper,
-            objective_arrays(self.model, sink, columns, quadratic),
+            objective,
             tuple(self.auxiliary.cones),
             tuple(self.matrix_cones),
         )
@@ -447,7 +459,7 @@ class _Analyst:
 
     def _mark_objective_nonconvex(self, blame: Diagnostic) -> None:
         self.statements = [
-            replace(f, ok=False, blame=blame, curvature="unknown") if f.role == "objective" else f
+            replace(f, ok=False, blame=blame, curvature="unknown", steps=()) if f.role == "objective" else f
             for f in self.statements
         ]
 

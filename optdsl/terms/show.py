@@ -12,6 +12,7 @@ from optdsl.terms import nodes
 from optdsl.terms.nodes import Index
 
 _LETTERS = "ijklmnpqrstuvw"
+_RANGE = re.compile(r"(-?\d+)\.\.-?\d+")
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 
 
@@ -23,14 +24,19 @@ def index_letter(index: Index) -> str:
     return _LETTERS[level] if level < len(_LETTERS) else f"i{level}"
 
 
-def show(expression: sympy.Basic, names: Mapping[Index, str] | None = None) -> str:
-    """The text of an expression; `names` replaces the canonical letters of indices."""
-    return _Printer(names or {}).text(expression, 0)
+def show(
+    expression: sympy.Basic, names: Mapping[Index, str] | None = None, families: Mapping[str, int] | None = None
+) -> str:
+    """The text of an expression; `names` replaces the canonical letters of indices.
+
+    `families` tells how many indices the families of sets have: their members are then written `j in OUT[i]`.
+    """
+    return _Printer(names or {}, families or {}).text(expression, 0)
 
 
 class _Printer:
-    def __init__(self, names: Mapping[Index, str]) -> None:
-        self.names = names
+    def __init__(self, names: Mapping[Index, str], families: Mapping[str, int]) -> None:
+        self.names, self.families = names, families
 
     def text(self, e: sympy.Basic, level: int = 0) -> str:
         if isinstance(e, Index):
@@ -99,8 +105,10 @@ class _Printer:
         return f"{self.text(low)}..{self.text(high)}{by}"
 
     def _each(self, e: nodes.Each) -> str:
-        slots = self._slots(e.slots)
-        return f"{slots if len(e.slots) == 1 else f'({slots})'} in {self.text(e.set)}"
+        index = self.families.get(e.set.name, 0) if isinstance(e.set, nodes.NamedSet) else 0
+        slots = self._slots(e.slots[index:])
+        of = f"[{self._slots(e.slots[:index])}]" if index else ""
+        return f"{slots if len(e.slots) - index == 1 else f'({slots})'} in {self.text(e.set)}{of}"
 
     def _over(self, e: nodes.Over) -> str:
         text = ", ".join(self.text(each) for each in e.iterators)
@@ -130,8 +138,23 @@ class _Printer:
         return self._wrap(text, _ATOM if call else _PRODUCT, level)
 
     def _reduce(self, e: nodes.Reduce) -> str:
+        whole = self._literal(e)
         extra = "".join(f", {self.text(x)}" for x in e.extra)
-        return f"{e.name}({self.text(e.body)}{extra} for {self.text(e.over)})"
+        if whole is not None:
+            return f"{e.name}({whole}{extra})"
+        if e.extra:
+            return f"{e.name}([{self.text(e.body)} for {self.text(e.over)}]{extra})"
+        return f"{e.name}({self.text(e.body)} for {self.text(e.over)})"
+
+    def _literal(self, e: nodes.Reduce) -> str | None:
+        """`[a, b, c]` where the members of a reduction are those of an array written out."""
+        body, over = e.body, e.over
+        if not isinstance(body, nodes.Pick) or len(over.iterators) != 1 or over.conditions:
+            return None
+        (each,) = over.iterators
+        if body.args[0] != nodes.Position(each.set, *each.slots):
+            return None
+        return f"[{self._slots(body.args[1:])}]"
 
     def _block(self, e: nodes.Block) -> str:
         return f"[{self.text(e.body)} for {', '.join(self.text(a) for a in e.axes)}]"
@@ -162,21 +185,43 @@ class _Printer:
 
     def _nth(self, e: nodes.Nth) -> str:
         term, position = e.args[:2]
+        low = _first(term)
+        if low is not None:
+            return self.text(low + position.replace(_in_range, lambda p: p.slots[0] - _first(p.set)))
         found = [p for p in sympy.Add.make_args(position) if isinstance(p, nodes.Position)]
         if position == 0:
             return f"first({self.text(term)})"
-        if found and position - found[0] in (1, -1):
+        if found and found[0].set == term and position - found[0] in (1, -1):
             return f"{'next' if position - found[0] == 1 else 'prev'}({self._slots(found[0].slots)}, {self.text(term)})"
         if position + 1 == nodes.Size(term):
             return f"last({self.text(term)})"
-        return f"{self.text(term)}({self.text(position + 1)})"
+        return f"{self.text(term)}.at({self.text(position + 1)})"
 
     def _size(self, e: nodes.Size) -> str:
         family = f"[{self._slots(e.args[1:])}]" if len(e.args) > 1 else ""
         return f"size({self.text(e.args[0])}{family})"
 
     def _pick(self, e: nodes.Pick) -> str:
-        return f"[{self._slots(e.args[1:])}][{self.text(e.args[0])}]"
+        position = e.args[0]
+        place = self.text(position + 1)
+        if isinstance(position, nodes.Position):
+            numbered = _first(position.set) == 1
+            slots = self._slots(position.slots)
+            place = slots if numbered else f"ord({slots}, {self.text(position.set)})"
+        return f"[{self._slots(e.args[1:])}][{place}]"
+
+
+def _first(term: sympy.Basic) -> sympy.Expr | None:
+    """The first of consecutive integers; None for any other set."""
+    if isinstance(term, nodes.RangeSet):
+        return term.args[0] if term.args[2] == 1 else None
+    written = _RANGE.fullmatch(term.name) if isinstance(term, nodes.NamedSet) else None
+    return None if written is None else sympy.Integer(int(written.group(1)))
+
+
+def _in_range(e: sympy.Basic) -> bool:
+    """Whether a position is counted in a range of consecutive integers: i is at i - low there."""
+    return isinstance(e, nodes.Position) and _first(e.set) is not None
 
 
 def _order(term: sympy.Basic) -> tuple[bool, bool, bool, str]:

@@ -131,7 +131,7 @@ class Composition:
         members = self.facts.find(node.body, inner.frame)
         more: dict[str, Any] = {}
         if node.name in ("sum", "mean"):
-            rule, kind = f"a {node.name} of {word} parts is {word}", node.name
+            rule, kind = f"a {node.name} of {word} parts is {word}", {"sum": "members"}.get(node.name, node.name)
         else:
             slope = _implied(word, members)
             shape, kind = REDUCTIONS[node.name].summary[2], "reduction"

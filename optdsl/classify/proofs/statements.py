@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sympy
 
@@ -14,6 +15,7 @@ from optdsl.classify.proofs.quadratics import quadratic_certificate, split_quadr
 from optdsl.classify.proofs.rewriting import relation_text, written_rewritings
 from optdsl.classify.proofs.writer import Where, Writer
 from optdsl.classify.provers import Attempt, Bounded
+from optdsl.errors import Span
 from optdsl.model.model import Constraint, Model, Objective
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import has_variables
@@ -23,8 +25,9 @@ def objective_proof(
     model: Model, objective: Objective, frame: Frame, facts: Facts, attempt: Attempt | None = None
 ) -> tuple[ProofStep, ...]:
     """Why an objective is convex when minimized, concave when maximized; `attempt` is the form that was proved."""
-    writer = Writer(model, objective.marks, facts)
-    where = Where(frame, (), writer.span(objective.body, objective.span))
+    around = _whole(objective)
+    writer = Writer(model, objective.marks, facts, around)
+    where = Where(frame, (), writer.span(objective.body, around))
     word = "convex" if objective.sense == "minimize" else "concave"
     wanted = 1.0 if word == "convex" else -1.0
     steps = () if attempt is None else attempt.steps
@@ -52,10 +55,11 @@ def relations_proof(
     model: Model, constraint: Constraint, frame: Frame, facts: Facts, attempts: Sequence[Attempt | None]
 ) -> tuple[ProofStep, ...]:
     """Why a constraint holds on a convex set; for each of its relations the form that was proved, None: as written."""
-    writer = Writer(model, constraint.marks, facts)
+    around = _whole(constraint)
+    writer = Writer(model, constraint.marks, facts, around)
     overs = (constraint.over,) if constraint.over.iterators or constraint.over.conditions else ()
     for relation, attempt in zip(constraint.relations, attempts, strict=True):
-        where = Where(frame, overs, writer.span(relation.body, constraint.span))
+        where = Where(frame, overs, writer.span(relation.body, around))
         before = (relation.body, relation.lower, relation.upper)
         if attempt is None:
             relation_holds(writer, before, where)
@@ -74,10 +78,11 @@ def relations_proof(
 
 def matrix_proof(model: Model, constraint: Constraint, frame: Frame, facts: Facts) -> tuple[ProofStep, ...]:
     """An affine matrix is semidefinite on a convex set."""
-    writer = Writer(model, constraint.marks, facts)
+    around = _whole(constraint)
+    writer = Writer(model, constraint.marks, facts, around)
     overs = (constraint.over,) if constraint.over.iterators or constraint.over.conditions else ()
     for relation in constraint.relations:
-        where = Where(frame, overs, writer.span(relation.body, constraint.span))
+        where = Where(frame, overs, writer.span(relation.body, around))
         shape = Composition(writer).prove(relation.body, where)
         word, order = ("positive", ">>") if relation.lower is not None else ("negative", "<<")
         writer.add(
@@ -140,6 +145,14 @@ def curved(writer: Writer, body: sympy.Expr, where: Where, wanted: float) -> int
     uses = [step, *(Composition(writer).prove(part, where) for part in _grouped(rest, where, facts))]
     rule = f"a sum of {word} parts is {word}"
     return writer.add("sum", rule, body, where, f"{word}{sign}", fact=fact, uses=uses)
+
+
+def _whole(statement: Objective | Constraint) -> Span:
+    """From the name of a statement to the last of its parts, as far as they stand in it."""
+    tree = statement.span
+    spans = [s for s in statement.marks.spans.values() if s.start >= tree.start]
+    last = max(spans, key=lambda s: s.end, default=tree)
+    return replace(tree, end=max(tree.end, last.end), end_line=last.end_line, end_column=last.end_column)
 
 
 def _grouped(rest: sympy.Expr, where: Where, facts: Facts) -> list[sympy.Expr]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +18,13 @@ from optdsl.errors import Span
 from optdsl.model.model import DomainCondition, Marks, Model
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
+from optdsl.terms.lanes import Family
 from optdsl.terms.nodes import Index, Over, index_at
 from optdsl.terms.show import index_letter, show
 
 DEEPEST = 24
+UNSPEAKABLE = re.compile(r"#|\.at\(")
+"""What a text cannot say: generated names, and members at computed positions."""
 FEW_MARKS = 400
 
 
@@ -54,14 +58,17 @@ class Writer:
     model: Model
     marks: Marks
     facts: Facts
+    around: Span
     steps: list[ProofStep] = field(default_factory=list)
     origins: dict[sympy.Basic, Span] = field(default_factory=dict)
     """The places of what rewritings made: those of what it was made from."""
     _numbers: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _names: Mapping[Index, str] = field(init=False)
+    _families: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self._names = _distinct(self.marks.names, self.model)
+        self._families = {n: s.index_width for n, s in self.model.sets.items() if isinstance(s, Family)}
 
     # ---------------------------------------------------------------------------------------------------- steps
 
@@ -89,7 +96,14 @@ class Writer:
 
     def text(self, expression: sympy.Basic) -> str:
         """An expression in the language's words, indices as the user called them."""
-        return show(expression, self._names)
+        shown = show(expression, self._names, self._families)
+        span = self.marks.spans.get(expression)
+        if span is None or not UNSPEAKABLE.search(shown) or expression.free_symbols & set(self._names):
+            return shown
+        return self.model.source.text[span.start : span.end] if self._in_statement(span) else shown
+
+    def _in_statement(self, span: Span) -> bool:
+        return self.around.start <= span.start and span.end <= self.around.end
 
     def over(self, overs: Sequence[Over]) -> str:
         """The indices of some iterations: `i in I, j in J if i > j`."""
