@@ -279,7 +279,7 @@ def geometric_mean(
     powers: dict[sympy.Expr, sympy.Expr], place: Place
 ) -> tuple[sympy.Expr | None, sympy.Expr]:
     """(weighted geometric mean, sum of the powers) of positive powers."""
-    (mean, total), *others = sorted(powers.items(), key=lambda item: sympy.default_sort_key(item[0]))
+    (mean, total), *others = sorted(powers.items(), key=lambda item: str(item[0]))
     for base, power in others:
         weight = exact(total / (total + power))
         total = exact(total + power)
