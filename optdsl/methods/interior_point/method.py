@@ -203,13 +203,12 @@ class InteriorPoint:
         feasible = self._feasible(main)
         if found.largest <= self.tolerance and feasible:
             return _final(state, Ending.CONVERGED)
-        if main.at.f < FAR_DOWN and direction is not None:
-            if feasible:
-                kept = _ray(state, direction, self.feasibility)
-                if kept is not None or main.at.f < BELOW:
-                    return replace(state, ending=Ending.UNBOUNDED, ray=kept)
-            else:
-                return self._drifting(state)
+        if main.at.f < FAR_DOWN and feasible:
+            kept = _ray(state, direction, self.feasibility) if direction is not None else None
+            if kept is not None or main.at.f < BELOW:
+                return replace(state, ending=Ending.UNBOUNDED, ray=kept)
+        elif main.at.f < FAR_DOWN and direction is not None:
+            return self._drifting(state)
         nearly = state.nearly
         if feasible and found.largest <= ACCEPTABLE and (nearly is None or found.largest < nearly.error):
             return replace(state, nearly=Nearly(main, state.record, found.largest))
