@@ -10,6 +10,7 @@ import numpy as np
 from optdsl.answer.assemble import class_of, conflict_answer, constraint_answers, ray_answer, variable_answers
 from optdsl.answer.engine_methods import Choice, choose_method, make_method
 from optdsl.answer.local_checks import LocalPoint, judge_locally, row_scales
+from optdsl.answer.second_look import look_again
 from optdsl.answer.solution import Checks, Route, Solution, TraceTable
 from optdsl.answer.status import Guarantee, SecondOrder, Status
 from optdsl.answer.values import let_values, shown_values
@@ -49,6 +50,8 @@ class Prepared:
     choice: Choice
     notes: tuple[str, ...]
     options: Mapping[str, object]
+    asked: bool = False
+    """Whether the method was asked for: then it runs once, from the start given."""
 
     @property
     def model(self) -> Model:
@@ -62,7 +65,7 @@ def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object
     problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
     notes = _give_start(model, problem)
     choice = choose_method(problem, analysis, method)
-    return Prepared(analysis, problem, choice, notes, options)
+    return Prepared(analysis, problem, choice, notes, options, method is not None)
 
 
 def takes(analysis: Analysis) -> bool:
@@ -143,7 +146,11 @@ def run(prepared: Prepared, watching: Watching) -> Solution:
 def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAnswer]:
     problem = prepared.problem
     method = make_method(prepared.choice, prepared.options)
-    answer = solve_locally(problem, method, _limits(prepared, watching), _watcher(problem, watching))
+    limits = _limits(prepared, watching)
+    answer = solve_locally(problem, method, limits, _watcher(problem, watching))
+    if not prepared.asked:
+        look = look_again(problem, method, answer, limits)
+        answer = replace(look.answer, notes=(*look.answer.notes, *filter(None, (look.note,))))
     if not _kinked(prepared.analysis):
         return problem, answer
     for smoothing in SMOOTHINGS[1:]:

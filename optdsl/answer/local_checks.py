@@ -72,12 +72,19 @@ def duals_of(model: Model, problem: ModelProblem, row_duals: np.ndarray) -> tupl
 
 
 def stationarity(problem: ModelProblem, outcome: Outcome) -> float:
-    """The largest entry of the Lagrangian's gradient, scaled by the objective's gradient and the multipliers."""
+    """The largest entry of the Lagrangian's gradient, each relative to the sizes of the terms that it is the sum of.
+
+    The terms of a badly scaled objective are large and cancel where it is stationary (a sum of squares of 1e6
+    residuals); what remains of them is rounding. No term's size counts below that of all gradients and multipliers.
+    """
     x, y, z = outcome.x, outcome.row_multipliers, outcome.bound_multipliers
     gradient, pattern = problem.gradient(x), problem.jacobian_pattern
-    pressed = np.bincount(pattern.columns, weights=problem.jacobian(x) * y[pattern.rows], minlength=len(x))
+    terms = problem.jacobian(x) * y[pattern.rows]
+    pressed = np.bincount(pattern.columns, weights=terms, minlength=len(x))
+    pressing = np.bincount(pattern.columns, weights=np.abs(terms), minlength=len(x))
     scale = max(1.0, *(float(np.abs(part).max(initial=0.0)) for part in (gradient, y, z)))
-    return float(np.abs(gradient + pressed + z).max(initial=0.0)) / scale
+    sizes = np.maximum(scale, problem.slope_sizes(x) + pressing)
+    return float((np.abs(gradient + pressed + z) / sizes).max(initial=0.0))
 
 
 def row_scales(model: Model, problem: ModelProblem, x: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -16,6 +16,7 @@ from optdsl.engine.sweeps import (
     TooManyPairs,
     add_gradient,
     add_hessian_product,
+    add_slope_sizes,
     hessian_of,
     spread_weights,
 )
@@ -100,6 +101,13 @@ class ArrayProblem:
         if self._objective is not None:
             values = self._point.values(self._objective, x)
             add_gradient(self._objective, values, np.array([self.sign]), total)
+        return total
+
+    def slope_sizes(self, x: np.ndarray) -> np.ndarray:
+        """The sums of the sizes of the terms that make up the gradient of f (n,)."""
+        total = np.zeros(self.width)
+        if self._objective is not None:
+            add_slope_sizes(self._objective, self._point.values(self._objective, x), np.ones(1), total)
         return total
 
     def constraints(self, x: np.ndarray) -> np.ndarray:

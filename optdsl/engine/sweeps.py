@@ -115,6 +115,26 @@ def add_gradient(space: Space, values: Values, weights: np.ndarray, total: np.nd
                 _accumulate(pending, slot, share)
 
 
+def add_slope_sizes(space: Space, values: Values, weights: np.ndarray, total: np.ndarray) -> None:
+    """Add the sum of the sizes of the terms that `add_gradient` adds up: what rounding errors are relative to."""
+    pending = {id(space): np.abs(weights)}
+    for part in reversed(space.family):
+        seed = pending.pop(id(part), None)
+        if seed is None:
+            continue
+        for partial, k in zip(values.partials(part), part.local.partial_slots, strict=True):
+            slot = part.slots[k]
+            share = seed * np.abs(partial)
+            if isinstance(slot, Columns):
+                slot.scatter(total, share)
+            elif isinstance(slot, Affine):
+                entries = slot.entries
+                terms = np.abs(slot.matrix.data) * share[entries.lanes]
+                total += np.bincount(entries.columns, weights=terms, minlength=len(total))
+            elif isinstance(slot, Link):
+                _accumulate(pending, slot, share)
+
+
 def _accumulate(pending: dict[int, np.ndarray], link: Link, share: np.ndarray) -> None:
     spread = link.spread(share)
     old = pending.get(id(link.child))
