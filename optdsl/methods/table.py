@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from optdsl.methods.augmented_lagrangian import AugmentedLagrangian, ExactPenalty, QuadraticPenalty
 from optdsl.methods.bfgs import BFGS
 from optdsl.methods.conjugate_gradient import ConjugateGradient
 from optdsl.methods.gradient_descent import GradientDescent
@@ -103,6 +104,11 @@ class Row:
 
 
 TOL = Setting("tol", "number", 1e-8, "largest entry of the scaled gradient at the end", least=1e-14, most=1.0)
+PENALTY = Setting("penalty", "number", 0.0, "first penalty parameter; 0: from the start", least=0.0, most=1e10)
+
+
+def _feasibility(default: float) -> Setting:
+    return Setting("feasibility", "number", default, "largest scaled violation at the end", least=1e-14, most=1.0)
 
 
 def _interior_point(tol: float, feasibility: float, barrier: float) -> InteriorPoint:
@@ -202,6 +208,36 @@ METHODS: tuple[Row, ...] = (
         options=(TOL, Setting("window", "count", 10, "how many last values a step may stay below", least=1, most=100)),
         source="Birgin, Martinez and Raydan 2000; Duchi and others 2008",
         choose_when="very many variables, and constraints that are sums to a total or distances to a center only",
+    ),
+    Row(
+        name="augmented_lagrangian",
+        what="an augmented Lagrangian around a trust region within bounds",
+        factory=AugmentedLagrangian,
+        takes=Takes(bounds=True, rows=True),
+        guarantee="local",
+        options=(TOL, _feasibility(1e-8), PENALTY),
+        source="Conn, Gould and Toint 1991; Andreani, Birgin, Martinez and Schuverdt 2007",
+        choose_when="constraints that depend on each other or meet badly, and where no matrix is to be factorized",
+    ),
+    Row(
+        name="quadratic_penalty",
+        what="a sequence of ever heavier quadratic penalties",
+        factory=QuadraticPenalty,
+        takes=Takes(bounds=True, rows=True),
+        guarantee="local",
+        options=(replace(TOL, default=1e-6), _feasibility(1e-6), PENALTY),
+        source="Nocedal and Wright 2006, framework 17.1",
+        choose_when="to teach, or to compare with; constraints hold only as well as the last penalty makes them",
+    ),
+    Row(
+        name="exact_penalty",
+        what="a penalty on the violations themselves, rounded off less and less",
+        factory=ExactPenalty,
+        takes=Takes(bounds=True, rows=True),
+        guarantee="local",
+        options=(replace(TOL, default=1e-6), _feasibility(1e-7), PENALTY),
+        source="Nocedal and Wright 2006, framework 17.2; Pinar and Zenios 1994",
+        choose_when="to teach, or to compare with; its penalty stays finite",
     ),
     Row(
         name="bfgs",
