@@ -20,7 +20,7 @@ from optdsl.answer.verdict import Verdict
 from optdsl.classify import Analysis, analyze
 from optdsl.convex.choose import Choice, choose, choose_for
 from optdsl.convex.lower import lower
-from optdsl.convex.program import Program, Progress, RawAnswer
+from optdsl.convex.program import Program, Progress, RawAnswer, RawStatus
 from optdsl.convex.warm import WarmSolver
 from optdsl.errors import Diagnostic, NotSolvable, OptionError, Source, Span
 from optdsl.language import parse, tree
@@ -136,7 +136,8 @@ def _solve(
         solution = _solve_special(special, analysis, asked, controls, clock)
         return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
     if _of_engine(asked) or (asked.method is None and local.takes(analysis)):
-        return replace(_solve_by_engine(analysis, asked, controls, clock), time=clock.times())
+        solution = _solve_by_engine(analysis, asked, controls, clock)
+        return replace(_surely_infeasible(solution, analysis, controls, clock) or solution, time=clock.times())
     _refuse(model, analysis)
     controls.enter("compiling")
     with clock.lap("compile"):
@@ -148,6 +149,23 @@ def _solve(
     controls.enter("checking")
     solution = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
     return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
+
+
+def _surely_infeasible(
+    solution: Solution, analysis: Analysis, controls: Controls, clock: _Clock
+) -> Solution | None:
+    """Where no point was found: the conflict of the statements that are proved convex, if they alone have none."""
+    if solution.status not in (Status.INFEASIBLE, Status.NUMERICAL_ERROR) or analysis.proved is None:
+        return None
+    asked = Asked(None, {})
+    with clock.lap("compile"):
+        lowered = lower(analysis.proved())
+        choice = chosen(lowered.program, asked)
+    with clock.lap("solve"):
+        raw = _run(choice, lowered.program, asked, analysis.model, replace(controls, progress=None, warm=None))
+    if raw.status is not RawStatus.INFEASIBLE:
+        return None
+    return solution_of(lowered, raw, route_of(choice, raw), stop=controls.stop)
 
 
 def _second_try(solution: Solution, analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock) -> Solution:

@@ -6,7 +6,7 @@ part that breaks it, with its place in the text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -107,6 +107,9 @@ class Analysis:
     matrix_cones: tuple[MatrixCone, ...] = ()
     witness: Witness | None = None
     direction: np.ndarray | None = None
+    proved: Callable[[], Analysis] | None = None
+    """Of a refused model: the program of the statements that are proved, without objective. Where it has no point, the
+    model has none."""
 
     @property
     def size(self) -> Mapping[str, int]:

@@ -22,7 +22,7 @@ MOST_ENTRIES = 2_000_000  # rows of several entries are left aside beyond that
 LARGEST = 1e20  # a bound beyond it says nothing
 EPSILON = float(np.finfo(float).eps)
 GRID, WIDEST = 2.0**20, 2.0**31  # sums of multiples of 1/GRID below WIDEST are exact
-CONTRADICTION = 1e-9  # bounds that cross by more than this, relative, contradict each other
+CONTRADICTION = 1e-6  # bounds that cross by more than this, relative, contradict each other
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -53,6 +53,7 @@ def collect_function(
     curvature = float(np.broadcast_to(fact.curvature, frame.shape).reshape(-1)[0])
     if curvature == 0.0:
         _constant_function(collector, node, frame, multiplier, sink)
+        _stay_inside(collector, row, arguments, frame)
         return
     t = Affine.of_columns(collector.auxiliary.add(frame.size))
     given: list[Any] = []
@@ -94,6 +95,24 @@ def _constant_function(
         raise NotCollected(node, "this function is linear on its bounds, but has no linear form here")
     sink.add_constant(frame, multiplier * (fact.lo + fact.hi) / 2.0)
     sink.bent = True
+
+
+def _stay_inside(collector: Collecting, row: Any, arguments: Sequence[sympy.Basic], frame: Frame) -> None:
+    """Rows that keep arguments in a function's domain, where the declared bounds alone do not."""
+    facts = collector.facts
+    assert facts is not None
+    if row.domain.restrict is None:
+        return
+    declared = [(facts.plain or facts).find(a, frame).interval for a in arguments]
+    for argument, box, inside in zip(arguments, declared, _boxes(row, declared), strict=True):
+        for needed, end, side in ((box.lo < inside.lo, inside.lo, CONCAVE), (box.hi > inside.hi, inside.hi, CONVEX)):
+            if np.any(needed) and has_variables(argument):
+                extension = collector.lanes.filtered(frame, np.broadcast_to(needed, frame.shape))
+                root = extension.child.as_root()
+                held = collector.sink(root, side)
+                collector.collect(argument, root, np.ones((1,) * len(root.shape)), held)
+                held.add_constant(root, -extension.lift(np.broadcast_to(end, frame.shape)))
+                collector.auxiliary.rows.append(held)
 
 
 def collect_groups(collector: Collecting, node: nodes.Reduce, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:

@@ -31,9 +31,13 @@ from optdsl.terms.nodes import has_variables
 MOST_LANES = 2_000_000  # expressions over more lanes are bounded by their parts alone
 
 
+Block = tuple[sp.csr_array, np.ndarray, np.ndarray, np.ndarray]
+"""Rows of one source: matrix, low, high, error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a row of D comes from: a constraint, or the natural domain of a function in a statement."""
+    """What a row of D comes from: a constraint, the natural domain of a function in a statement, a variable's `psd`."""
 
     name: str
     line: int
@@ -148,8 +152,9 @@ def domain_of(model: Model, facts: Facts) -> Domain:
 def _domain_of(model: Model, facts: Facts, signs: Facts) -> tuple[Domain, bool]:
     """D, and whether a product is left whose factors have no known signs; `signs` are the facts that tell these."""
     collector = Collector(model.lanes, Auxiliary(model.columns))
-    blocks: list[tuple[sp.csr_array, np.ndarray, np.ndarray, np.ndarray]] = []
-    sources: list[Source] = []
+    definite = list(_definite(model))
+    sources = [source for source, _ in definite]
+    blocks: list[Block] = [block for _, block in definite]
     waiting: list[sympy.Expr] = []
     for source, sink, low, high in _affine_parts(model, facts, collector, signs, waiting):
         matrix = sink.matrix(model.columns)
@@ -165,8 +170,7 @@ def _domain_of(model: Model, facts: Facts, signs: Facts) -> tuple[Domain, bool]:
         )
         sources.append(source)
     rows = _stacked(blocks, model.columns)
-    lower, upper = _declared(model, facts)
-    return Domain(facts, rows, tuple(sources), propagate(lower, upper, rows)), bool(waiting)
+    return Domain(facts, rows, tuple(sources), propagate(facts.lower, facts.upper, rows)), bool(waiting)
 
 
 def on_domain(model: Model, facts: Facts) -> Facts | None:
@@ -236,22 +240,19 @@ def _affine(expression: sympy.Expr, frame: Frame, facts: Facts, collector: Colle
     return sink
 
 
-def _declared(model: Model, facts: Facts) -> tuple[np.ndarray, np.ndarray]:
-    """Declared bounds; the diagonal of a definite matrix has its sign."""
-    lower, upper = facts.lower.copy(), facts.upper.copy()
+def _definite(model: Model) -> Iterator[tuple[Source, Block]]:
+    """The diagonal of a definite matrix has its sign."""
     for variable in model.variables.values():
         if variable.attributes & {"psd", "nsd"} and variable.columns is not None and variable.width:
             diagonal = np.diagonal(variable.columns.reshape(variable.shape))
-            if "psd" in variable.attributes:
-                lower[diagonal] = np.maximum(lower[diagonal], 0.0)
-            else:
-                upper[diagonal] = np.minimum(upper[diagonal], 0.0)
-    return lower, upper
+            count = len(diagonal)
+            matrix = sp.csr_array((np.ones(count), diagonal, np.arange(count + 1)), shape=(count, model.columns))
+            free = np.full(count, np.inf)
+            low, high = (np.zeros(count), free) if "psd" in variable.attributes else (-free, np.zeros(count))
+            yield Source(variable.name, variable.span.line), (matrix, low, high, np.zeros(count))
 
 
-def _stacked(
-    blocks: Sequence[tuple[sp.csr_array, np.ndarray, np.ndarray, np.ndarray]], columns: int
-) -> Rows:
+def _stacked(blocks: Sequence[Block], columns: int) -> Rows:
     nothing = np.zeros(0)
     if not blocks:
         return Rows(sp.csr_array((0, columns)), nothing, nothing, nothing, np.zeros(0, dtype=np.int64))

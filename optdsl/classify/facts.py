@@ -215,15 +215,19 @@ class Facts:
         if row.domain.restrict is not None:
             boxes = list(row.domain.restrict(*boxes))
             inside = _convex_domain(facts, boxes)
+        nowhere: np.ndarray = np.asarray(False)  # where no argument is in the domain: as good as constant
+        for limits in boxes:
+            nowhere = nowhere | (limits.lo > limits.hi)
         with np.errstate(all="ignore"):
             box = row.range(*boxes)
-            own = np.where(inside, row.curvature(*boxes), np.nan)
+            own = np.where(nowhere, 0.0, np.where(inside, row.curvature(*boxes), np.nan))
             slopes = row.slope(*boxes)
             smooth = row.smoothness(*[interior(b) if f.affine.all() else b for b, f in zip(boxes, facts, strict=True)])
         moving = [k for k, a in enumerate(arguments) if has_variables(a)]
         curvature = compose(own, [slopes[k] for k in moving], [facts[k].curvature for k in moving])
         smooth = np.minimum(smooth, _roughest([facts[k] for k in moving]))
-        return Fact(box.lo, box.hi, curvature, smooth, f"`{row.name}`")
+        lo, hi = (np.where(nowhere, 0.0, end) for end in (box.lo, box.hi))
+        return Fact(lo, hi, curvature, smooth, f"`{row.name}`")
 
     def _reduce(self, node: nodes.Reduce, frame: Frame) -> Fact:
         row = REDUCTIONS[node.name]

@@ -102,6 +102,19 @@ def hold(conditions: Iterable[DomainCondition], frame: Frame, collector: Collect
             collector.auxiliary.rows.append(sink)
 
 
+def hold_if_concave(
+    conditions: Iterable[DomainCondition], frame: Frame, collector: Collector, facts: Facts
+) -> None:
+    """Keep those conditions of a statement that is not proved that are rows: its points are among theirs."""
+    for condition in conditions:
+        mark = collector.auxiliary.mark()
+        if condition.kind != "nonzero" and has_variables(condition.expression):
+            try:
+                hold((condition,), frame, collector, facts)
+            except NotCollected:
+                collector.auxiliary.rollback(mark)
+
+
 def _parts(condition: DomainCondition, frame: Frame, facts: Facts) -> list[sympy.Expr]:
     """Expressions that are not negative together exactly where the condition holds on D, but for its open side."""
     part = signed_part(condition, frame, facts)
@@ -119,4 +132,4 @@ def _parts(condition: DomainCondition, frame: Frame, facts: Facts) -> list[sympy
     return parts
 
 
-__all__ = ["hold", "require_convex_domain", "unbrought"]
+__all__ = ["hold", "hold_if_concave", "require_convex_domain", "unbrought"]
