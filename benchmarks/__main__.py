@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -39,8 +40,9 @@ def main() -> None:
         sizes = tuple(int(float(n)) for n in options.sizes.split(",")) if options.sizes else case.sizes
         repeat = options.repeat or case.repeat
         case = dataclasses.replace(case, tools=tools, sizes=sizes, repeat=repeat)
-        print(f"\n### {case.title}\n\nMedian of {repeat} turns.\n", flush=True)
-        print(report(case, turns(case)), flush=True)
+        kind = " Processor seconds." if options.cpu else ""
+        print(f"\n### {case.title}\n\nMedian of {repeat} turns.{kind}\n", flush=True)
+        print(report(case, turns(case), "cpu" if options.cpu else "wall"), flush=True)
 
 
 def arguments() -> argparse.Namespace:
@@ -49,6 +51,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", help="numbers of variables, as 1e4,1e5")
     parser.add_argument("--repeat", type=int, help="turns")
     parser.add_argument("--only", help="names of tools")
+    parser.add_argument("--cpu", action="store_true", help="processor seconds, on a machine that others use too")
     return parser.parse_args()
 
 
@@ -77,17 +80,20 @@ def measure(case: Case, tool: str, size: int, folder: str) -> dict | None:
     if case.work == "process":
         command = [part.format(python=sys.executable) for part in PROCESSES[tool]]
     else:
-        last = {"parquet": [folder], "resolve": [str(RESOLVES)]}.get(case.work, [])
+        last = {"parquet": [folder], "resolve": [str(RESOLVES)], "conic": [case.problem]}.get(case.work, [])
         command = [sys.executable, "-m", "benchmarks.measure", case.work, tool, str(size), *last]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
-    started = time.perf_counter()
+    started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"{tool} at {size}: {error}\n{getattr(error, 'stderr', '')[-2000:]}", file=sys.stderr)
         return None
-    wall = time.perf_counter() - started
-    return {"wall": wall} if case.work == "process" else json.loads(done.stdout.splitlines()[-1])
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if case.work == "process":
+        return {"wall": wall, "cpu": after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime}
+    answer: dict = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
 def agree(found: dict[str, list[dict]], size: int) -> None:
@@ -97,8 +103,8 @@ def agree(found: dict[str, list[dict]], size: int) -> None:
         raise SystemExit(f"the tools disagree at size {size}: {optima}")
 
 
-def report(case: Case, results: dict[int, dict[str, list[dict]]]) -> str:
-    """A Markdown table per case; ratios of every other tool over the faster spelling of optdsl."""
+def report(case: Case, results: dict[int, dict[str, list[dict]]], clock: str) -> str:
+    """A Markdown table per case; ratios of every tool to the spellings of optdsl. `clock` is `wall` or `cpu`."""
     lines = [
         "| size | tool | seconds (min .. max) | us per variable | peak MiB | optdsl / this |",
         "|---|---|---|---|---|---|",
@@ -106,18 +112,27 @@ def report(case: Case, results: dict[int, dict[str, list[dict]]]) -> str:
     for size, found in results.items():
         ours = [tool for tool in found if tool.startswith("optdsl")]
         for tool, answers in found.items():
-            walls = [answer["wall"] for answer in answers]
-            seconds = f"{statistics.median(walls):.4f} ({min(walls):.4f} .. {max(walls):.4f})"
-            each = f"{statistics.median(walls) / size * 1e6:.3f}" if case.work in ("build", "parquet") else ""
             peaks = [answer["peak_mib"] for answer in answers if "peak_mib" in answer]
             peak = f"{statistics.median(peaks):.0f}" if peaks else ""
-            ratios = " ".join(f"{ratio(found[our], answers):.2f}" for our in ours if our != tool)
-            lines.append(f"| {size:.0e} | {tool} | {seconds} | {each} | {peak} | {ratios} |".replace("e+0", "e"))
+            for step, seconds in steps(answers, clock).items():
+                spread = f"{statistics.median(seconds):.4f} ({min(seconds):.4f} .. {max(seconds):.4f})"
+                each = f"{statistics.median(seconds) / size * 1e6:.3f}" if case.work in ("build", "parquet") else ""
+                others = [steps(found[our], clock)[step] for our in ours if our != tool]
+                ratios = " ".join(f"{ratio(other, seconds):.2f}" for other in others)
+                what = f"{tool}, {step}" if step else tool
+                lines.append(f"| {size:.0e} | {what} | {spread} | {each} | {peak} | {ratios} |".replace("e+0", "e"))
     return "\n".join(lines)
 
 
-def ratio(ours: list[dict], theirs: list[dict]) -> float:
-    return statistics.median(a["wall"] / b["wall"] for a, b in zip(ours, theirs, strict=True))
+def steps(answers: list[dict], clock: str) -> dict[str, list[float]]:
+    """The seconds of each turn, by the parts of the work that were timed apart."""
+    if not answers or "steps" not in answers[0]:
+        return {"": [answer[clock] for answer in answers]} if answers else {}
+    return {step: [answer["steps"][step][clock] for answer in answers] for step in answers[0]["steps"]}
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def machine() -> str:

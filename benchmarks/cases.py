@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OPTDSL = ("optdsl_indexed", "optdsl_array")
+CONIC = ("cvxpy_expert", "cvxpy_sharp", "optdsl_text")
 PEERS = ("cvxpy_vectorized", "cvxpy_coo", "linopy_labelled")
 
 
 @dataclass(frozen=True)
 class Case:
-    """`work` is a function of `benchmarks.measure`, or `process`: then the commands of `PROCESSES` are timed whole."""
+    """`work` is a function of `benchmarks.measure`, or `process`: then the commands of `PROCESSES` are timed whole.
+
+    `problem` is one of `benchmarks.conic.PROBLEMS` where the work is `conic`.
+    """
 
     name: str
     title: str
@@ -18,6 +22,7 @@ class Case:
     tools: tuple[str, ...]
     sizes: tuple[int, ...]
     repeat: int = 5
+    problem: str = ""
 
 
 CASES = (
@@ -52,6 +57,18 @@ CASES = (
         (100_000,),
         3,
     ),
+    Case(
+        "classify",
+        "From text and arrays to the verdict: affine, quadratic, exp and log, norm, division by data; by lanes in all",
+        "classify",
+        ("optdsl_classify",),
+        (1_000_000, 5_000_000),
+    ),
+    Case("portfolio", "Portfolio of n assets with n / 50 factors, a QP", "conic", CONIC, (5_000,), 5, "portfolio"),
+    Case("lasso", "Lasso with n features and 2 n rows, a QP", "conic", CONIC, (1_000,), 3, "lasso"),
+    Case("logistic", "Logistic regression, l1, n features and 25 n rows", "conic", CONIC, (200,), 3, "logistic"),
+    Case("max_cut", "Bound on the heaviest cut of a graph with n nodes, an SDP", "conic", CONIC, (100,), 3, "max_cut"),
+    Case("distances", "n second-order cones of size 3", "conic", CONIC, (100_000,), 5, "distances"),
 )
 
 RESOLVES = 100

@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: `python -m benchmarks.measure WORK TOOL SIZE [FOLDER]` prints a JSON line.
+"""One measurement in a process of its own: `python -m benchmarks.measure WORK TOOL SIZE [MORE]` prints a JSON line.
 
 Modules are imported and a small model is built before the clock starts: what is timed is the work, not imports
 (those are in the whole-process case). `peak_mib` is the process's largest resident memory, imports included.
@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+from benchmarks.conic import PROBLEMS
+from benchmarks.conic import SMALL as SMALL_CONIC
 from benchmarks.instance import Instance, transportation, write_parquet
 
 SMALL = 100
@@ -22,8 +24,15 @@ SMALL = 100
 
 def main(work: str, tool: str, size: int, folder: str | None = None) -> None:
     module = importlib.import_module(f"benchmarks.tools.{tool}")
-    started = {"build": build, "parquet": parquet, "resolve": resolve, "elaborate": elaborate}[work]
-    answer = started(module, size, folder)
+    works = {
+        "build": build,
+        "parquet": parquet,
+        "resolve": resolve,
+        "elaborate": elaborate,
+        "classify": classify,
+        "conic": conic,
+    }
+    answer = works[work](module, size, folder)
     answer["peak_mib"] = peak_mib()
     print(json.dumps(answer))
 
@@ -89,6 +98,30 @@ def elaborate(module: ModuleType, size: int, _: str | None) -> dict:
         seconds.append(clock)
     best = min(seconds, key=lambda c: c.wall)
     return best.read()
+
+
+def classify(module: ModuleType, size: int, _: str | None) -> dict:
+    module.classification(SMALL)()
+    work = module.classification(size)
+    with Clock() as clock:
+        work()
+    return clock.read()
+
+
+def conic(module: ModuleType, size: int, problem: str | None) -> dict:
+    """Two figures: until the solver's arrays are there, and in a second start until the answer is."""
+    assert problem is not None
+    small = PROBLEMS[problem](SMALL_CONIC[problem])
+    module.compiled(problem, small)
+    module.solved(problem, small)
+    data = PROBLEMS[problem](size)
+    gc.collect()
+    with Clock() as compiling:
+        module.compiled(problem, data)
+    gc.collect()
+    with Clock() as clock:
+        objective = module.solved(problem, data)
+    return {"steps": {"compile": compiling.read(), "total": clock.read()}, "check": objective}
 
 
 class Clock:
