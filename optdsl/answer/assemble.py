@@ -103,6 +103,7 @@ def solution_of(
     restored = lowered.restore(raw)
     judged = judge(model, lowered.analysis, lowered, raw, restored, options)
     infeasible, unbounded = judged.status is Status.INFEASIBLE, judged.status is Status.UNBOUNDED
+    why = unbounded and restored.ray is None  # the ray's place tells it
     point = None if infeasible or unbounded else restored.x
     variables = {} if point is None else variable_answers(model, point, restored.reduced_cost)
     constraints = {} if point is None else constraint_answers(model, judged.slacks, restored.duals)
@@ -124,7 +125,7 @@ def solution_of(
         trace=_trace(raw, lowered.sign),
         conflict=_conflict(lowered, stop) if infeasible else None,
         ray=ray_answer(model, restored.ray, raw.message or None) if unbounded else None,
-        notes=tuple(filter(None, (*model.warnings, *judged.notes, raw.message))),
+        notes=tuple(filter(None, (*model.warnings, *judged.notes, "" if why else raw.message))),
         duals_with_integers_fixed=raw.duals_with_integers_fixed,
         expressions={} if point is None else let_values(model, point),
     )
@@ -184,15 +185,21 @@ def conflict_answer(model: Model, parts: tuple[NamedPart, ...], irreducible: boo
 def _member(model: Model, part: NamedPart) -> ConflictMember:
     if part.constraint is not None:
         constraint = model.constraints[part.constraint]
+        index = _labels(constraint.axes, part.position)
+        if constraint.kind == "matrix":  # the last two axes are the matrix's own
+            index = index[: sum(axis.arity for axis in constraint.axes[:-2])]
         return ConflictMember(
             part.kind,
             constraint.name,
-            _labels(constraint.axes, part.position),
+            index,
             part.side,
             _text_of(model, constraint.span.line),
             constraint.span.line,
         )
     variable, entry = _entry(model, part.position)
+    if part.kind == "attribute":
+        matrix = next(a for a in ("psd", "nsd") if a in variable.attributes)
+        return ConflictMember(part.kind, variable.name, text=f"{variable.name} {matrix}")
     index = _labels(variable.axes, entry)
     name = _indexed(variable.name, index)
     text = None

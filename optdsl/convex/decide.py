@@ -48,7 +48,7 @@ def decide(program: Program, answer: RawAnswer, solve: Solve) -> RawAnswer:
 REACHES = (1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 """How far from the origin variables may go while it is watched whether the objective keeps falling."""
 
-CURVED = "the objective falls without end as the variables grow, but along no straight line"
+CURVED = "the objective improves without end as the variables grow, but along no straight line that is known"
 
 
 def falls_without_end(program: Program, solve: Solve) -> bool:

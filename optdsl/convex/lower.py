@@ -30,9 +30,9 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class NamedPart:
-    """One member of a conflict: a constraint's instance, a column's bound, or a column's integrality."""
+    """One member of a conflict: a constraint's instance, a column's bound or integrality, a variable's attribute."""
 
-    kind: str  # constraint, bound, integrality
+    kind: str  # constraint, bound, integrality, attribute
     constraint: int | None
     position: int  # instance of the constraint, or column
     side: str | None
@@ -101,15 +101,25 @@ class Lowered:
                     NamedPart("constraint", self.analysis.blocks[block].constraint, int(index - starts[block]), side)
                 )
             elif part is ConflictPart.CONE:
-                # only matrix inequalities are the user's own; other cones hold auxiliary variables
-                cone, lane = self.program.cone_lane(index)
-                owners = [m.constraint for m in self.analysis.matrix_cones if m.cone == cone]
-                parts += [NamedPart("constraint", owner, lane, None) for owner in owners if owner is not None]
+                parts += self._matrices(index)
             elif index < self.analysis.model.columns:
                 kind = "integrality" if part is ConflictPart.INTEGRALITY else "bound"
                 side_ = {ConflictPart.LOWER: "lower", ConflictPart.UPPER: "upper"}.get(part)
                 parts.append(NamedPart(kind, None, int(index), side_))
         return tuple(parts)
+
+    def _matrices(self, index: int) -> list[NamedPart]:
+        """The matrix inequality or variable that a lane of the cones is; other cones hold auxiliary variables."""
+        cone, lane = self.program.cone_lane(index)
+        variables = self.analysis.model.variables
+        parts = []
+        for matrix in self.analysis.matrix_cones:
+            if matrix.cone == cone and matrix.constraint is not None:
+                entries = self.program.cones[cone].size ** 2
+                parts.append(NamedPart("constraint", matrix.constraint, lane * entries, None))
+            elif matrix.cone == cone and matrix.variable is not None:
+                parts.append(NamedPart("attribute", None, variables[matrix.variable].offset, None))
+        return parts
 
     def _model_rows(self) -> int:
         return sum(block.matrix.shape[0] for block in self.analysis.blocks)

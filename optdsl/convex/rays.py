@@ -60,7 +60,7 @@ def checked_ray(program: Program, direction: np.ndarray) -> np.ndarray | None:
     if size == 0 or not np.isfinite(size):
         return None
     ray = direction / size
-    for noise in (1e-11, 1e-7) if program.cones else (1e-11,):
+    for noise in (1e-7, 1e-9, 1e-11) if program.cones else (1e-11,):
         cleaned = np.where(np.abs(ray) < noise, 0.0, ray)
         if proves_unbounded(program, cleaned):
             return cleaned
