@@ -15,6 +15,7 @@ import numpy as np
 from optdsl.methods.augmented_lagrangian import AugmentedLagrangian, ExactPenalty, QuadraticPenalty
 from optdsl.methods.bfgs import BFGS
 from optdsl.methods.conjugate_gradient import ConjugateGradient
+from optdsl.methods.direct_search import DirectSearch
 from optdsl.methods.gradient_descent import GradientDescent
 from optdsl.methods.interior_point import InteriorPoint
 from optdsl.methods.lbfgs import LBFGS
@@ -238,6 +239,19 @@ METHODS: tuple[Row, ...] = (
         options=(replace(TOL, default=1e-6), _feasibility(1e-7), PENALTY),
         source="Nocedal and Wright 2006, framework 17.2; Pinar and Zenios 1994",
         choose_when="to teach, or to compare with; its penalty stays finite",
+    ),
+    Row(
+        name="direct_search",
+        what="a search by values only: simplices and polls",
+        factory=DirectSearch,
+        takes=Takes(bounds=True, rows=True, kinks=True, most_variables=30),
+        guarantee="none",
+        options=(
+            Setting("precision", "number", 1e-9, "smallest step, as a share of the first", least=1e-14, most=0.1),
+            Setting("seed", "count", 0, "seed of the directions that are polled", least=0),
+        ),
+        source="Nelder and Mead 1965; Gao and Han 2012; Kolda, Lewis and Torczon 2003",
+        choose_when="few variables, and functions that jump or have kinks; it proves nothing about its point",
     ),
     Row(
         name="bfgs",
