@@ -134,6 +134,7 @@ class Slacked:
 
     free (n,): places of x in the model's variables, None when all are free. rows (m,): places of the rows that have
     a side. objective_scale, row_scale: factors of f and of the rows. shift (m,): scaled right-hand sides of equalities.
+    exact (b,): the bounds before they were relaxed.
     """
 
     problem: Nlp
@@ -144,6 +145,7 @@ class Slacked:
     jacobian_pattern: Pattern
     hessian_pattern: Pattern
     bounds: Bounds
+    exact: np.ndarray
     start: np.ndarray
     free: np.ndarray | None
     fixed_at: np.ndarray
@@ -284,6 +286,7 @@ def slacked(problem: Nlp, x: np.ndarray, scaling: float) -> Slacked | None:
         sign=-np.ones(len(inequality)),
         jacobian_pattern=jacobian_pattern,
         hessian_pattern=hessian_pattern,
+        exact=Bounds.of(all_lower, all_upper).bound,
         bounds=Bounds.of(all_lower - _slack(all_lower, room), all_upper + _slack(all_upper, room)),
         start=start,
         free=free,

@@ -21,6 +21,7 @@ from optdsl.methods.interior_point.barrier import barrier, point
 from optdsl.methods.interior_point.filter import Filter
 from optdsl.methods.interior_point.form import Bounds, Slacked, pushed_inside, slacked
 from optdsl.methods.interior_point.newton import Regularization, least_squares_multipliers
+from optdsl.methods.interior_point.polish import polished
 from optdsl.methods.interior_point.restoration import Elastic, resettled, restoration, returned
 from optdsl.methods.interior_point.search import Advance, Event, Phase, advance
 from optdsl.methods.interior_point.unbounded import BELOW, ray
@@ -202,7 +203,7 @@ class InteriorPoint:
         found = main.errors()
         feasible = self._feasible(main)
         if found.largest <= self.tolerance and feasible:
-            return _final(state, Ending.CONVERGED)
+            return self._polished(state)
         if main.at.f < FAR_DOWN and feasible:
             kept = _ray(state, direction, self.feasibility) if direction is not None else None
             if kept is not None or main.at.f < BELOW:
@@ -218,6 +219,17 @@ class InteriorPoint:
             if nearly.age >= PATIENCE:
                 return _given_up(state)
         return state
+
+    def _polished(self, state: InteriorState) -> InteriorState:
+        """The end at the polished point where there is one, else where the state is; see `polish`."""
+        main = state.main
+        assert main is not None
+        done = polished(main)
+        if done is not None and self._feasible(done):
+            found = done.errors()
+            dual = max(found.dual, found.complementarity)
+            state = replace(state, main=done, record=replace(state.record, dual=dual))
+        return _final(state, Ending.CONVERGED)
 
     def _drifting(self, state: InteriorState) -> InteriorState:
         """An objective that falls without end at points that violate rows: feasibility comes first."""
