@@ -80,6 +80,8 @@ def _settled(phase: Phase, form: Slacked, w: np.ndarray, y: np.ndarray, active: 
     least = float(z.min(initial=0.0))
     if (inside < 0).any() or least < -phase.tolerance * max(1.0, float(np.abs(z).max(initial=0.0))):
         return None
-    new: Point = point(form, w, y, np.maximum(z, 0.0), (f, c), derivatives)
-    done = replace(phase, at=new)
+    # Complementarity is judged with the bounds as they are, not as the barrier saw them.
+    exact = replace(form, bounds=replace(bounds, bound=form.exact))
+    new: Point = point(exact, w, y, np.maximum(z, 0.0), (f, c), derivatives)
+    done = replace(phase, form=exact, at=new)
     return done if done.errors().largest <= phase.tolerance else None
