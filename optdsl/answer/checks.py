@@ -203,7 +203,7 @@ class _Judge:
         self.lanes.forget()
         return np.array(lower), np.array(upper), np.array(value)
 
-    def _at(self, expression, frame: Frame) -> np.ndarray:  # type: ignore[no-untyped-def]
+    def _at(self, expression, frame: Frame) -> np.ndarray:
         with np.errstate(all="ignore"):
             return self.lanes.full(expression, frame).reshape(-1)
 

@@ -62,7 +62,10 @@ def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object
     """The compiled model. Raises NotSolvable where the engine cannot take it, with the place and the reason."""
     model = analysis.model
     _refuse(analysis)
-    problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
+    smoothing = SMOOTHINGS[0] if _kinked(analysis) else 0.0
+    problem = _problem(analysis, smoothing)
+    if method is None and problem.residuals is None:  # then the method is free to take rows
+        problem = _problem(analysis, smoothing, domain_rows=True)
     notes = _give_start(model, problem)
     choice = choose_method(problem, analysis, method)
     return Prepared(analysis, problem, choice, notes, options, method is not None)
@@ -81,10 +84,10 @@ def route_for(analysis: Analysis, method: str | None) -> Route:
     return Route(choice.name, "optdsl", choice.why)
 
 
-def _problem(analysis: Analysis, smoothing: float) -> ModelProblem:
-    model = analysis.model
+def _problem(analysis: Analysis, smoothing: float, domain_rows: bool = False) -> ModelProblem:
+    model, convex = analysis.model, analysis.convexity == "convex"
     try:
-        return ModelProblem(model, convex=analysis.convexity == "convex", smoothing=smoothing)
+        return ModelProblem(model, convex=convex, smoothing=smoothing, domain_rows=domain_rows)
     except NotLowered as reason:
         where = next((place_of(reason.node, s.marks, s.span) for s in statements_of(model)), None)
         hint = "write it with functions that have derivatives; `optdsl check` shows each statement"
@@ -128,7 +131,7 @@ def _refuse(analysis: Analysis) -> None:
             raise _not_solvable(analysis, reason, statement.span, hint)
 
 
-def _not_solvable(analysis: Analysis, reason: str, span, hint: str) -> NotSolvable:  # type: ignore[no-untyped-def]
+def _not_solvable(analysis: Analysis, reason: str, span, hint: str) -> NotSolvable:
     kind = {"type": analysis.type, "convexity": analysis.convexity, "smoothness": analysis.smoothness}
     diagnostic = Diagnostic("not-solvable-yet", reason, span, hint, analysis.model.source)
     return NotSolvable(diagnostic, *analysis.refusal, model=analysis.model.name, problem_class=kind)
@@ -156,7 +159,7 @@ def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAns
     for smoothing in SMOOTHINGS[1:]:
         if answer.outcome.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE, Ending.NO_PROGRESS):
             break
-        sharper = _problem(prepared.analysis, smoothing)
+        sharper = _problem(prepared.analysis, smoothing, problem.domain_rows)
         sharper.start = answer.outcome.x
         problem, answer = sharper, solve_locally(
             sharper, method, _limits(prepared, watching), _watcher(sharper, watching)

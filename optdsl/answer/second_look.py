@@ -49,7 +49,7 @@ def look_again(problem: ModelProblem, method: Method[Any], answer: LocalAnswer, 
     for start in _starts(problem, LOOKS if well else PATIENT_LOOKS):
         if limits.stop is not None and limits.stop():
             break
-        found = solve_locally(StartedAt(problem, start), method, short)  # type: ignore[arg-type]
+        found = solve_locally(StartedAt(problem, start), method, short)
         tried += 1
         if _is_better(found, best):
             best, lower = found, lower + 1

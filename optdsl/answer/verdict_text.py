@@ -118,7 +118,7 @@ def _statements(statements: tuple[StatementVerdict, ...], page: Page) -> list[st
         left(["curvature", *(item.curvature + ("" if item.ok else "  <-") for item in shown)]),
     ]
     if any(item.sign not in (None, "unknown") for item in shown):
-        columns.append(left(["sign", *(item.sign if item.sign != "unknown" else "" for item in shown)]))  # type: ignore[list-item, misc]
+        columns.append(left(["sign", *(item.sign if item.sign != "unknown" else "" for item in shown)]))  # type: ignore[list-item]
     if any(item.smoothness for item in shown):
         columns.append(left(["smoothness", *(item.smoothness or "" for item in shown)]))
     lines = beside(columns)

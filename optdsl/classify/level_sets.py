@@ -262,7 +262,7 @@ class Levels:
         return float(values[0])
 
 
-def _function(node: sympy.Expr):  # type: ignore[no-untyped-def]
+def _function(node: sympy.Expr):
     """The row and arguments of an elementwise function or power."""
     if isinstance(node, sympy.Pow):
         return ENTRIES["pow"], list(node.args)

@@ -58,8 +58,8 @@ class Column:
         if self.missing is not None and self.missing[row]:
             return None
         if self.categories is not None:
-            return self.categories[self.values[row]]  # type: ignore[no-any-return]
-        return self.values[row].item()  # type: ignore[no-any-return]
+            return self.categories[self.values[row]]
+        return self.values[row].item()
 
     def objects(self) -> np.ndarray:
         """All cells as Python values (n,): str, int or float, None where empty."""

@@ -20,11 +20,11 @@ class LateSet(SetValue):
 
     @property
     def arity(self) -> int:
-        return self._arity  # type: ignore[attr-defined, no-any-return]
+        return self._arity  # type: ignore[attr-defined]
 
     @cached_property
-    def columns(self) -> tuple[Labels, ...]:  # type: ignore[override]
-        return self._find()  # type: ignore[attr-defined, no-any-return]
+    def columns(self) -> tuple[Labels, ...]:
+        return self._find()  # type: ignore[attr-defined]
 
     def __reduce__(self) -> tuple[type[SetValue], tuple[str, tuple[Labels, ...], tuple[str, ...]]]:
         return SetValue, (self.name, self.columns, self.parts)

@@ -136,7 +136,7 @@ class Builder:
         for a in above:
             result = self.graph.mul(result, self.lower(a))
         for a in below:  # x / y as one division
-            result = self.graph.div(result, self.lower(sympy.Pow(a.base, -a.exp)))  # type: ignore[attr-defined]
+            result = self.graph.div(result, self.lower(sympy.Pow(a.base, -a.exp)))
         return result
 
     def _pow(self, expression: sympy.Pow) -> int:

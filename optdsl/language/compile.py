@@ -15,7 +15,7 @@ from optdsl.language.grammar import STARTS, digest, grammar_path
 def compile_record(grammar: str) -> dict[str, Any]:
     """The tables of a grammar text in JSON form, made by Lark; equal texts give equal records."""
     lark = Lark(grammar, parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=False)
-    table = lark.parser.parser.parser.parse_table  # type: ignore[attr-defined]
+    table = lark.parser.parser.parser.parse_table
     order = _state_order(table)
     number = {state: index for index, state in enumerate(order)}
     rules = sorted(lark.rules, key=lambda rule: (rule.origin.name, [s.name for s in rule.expansion]))

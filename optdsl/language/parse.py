@@ -44,7 +44,7 @@ def parse(text: str, name: str = "<text>") -> tree.File:
             deep = _deep_statements(file, tokens)
             if deep:
                 _raise(deep)
-            return file  # type: ignore[no-any-return]
+            return file
     return _raise(_all_mistakes(tokens))
 
 
@@ -62,7 +62,7 @@ def parse_expression(text: str, name: str = "<text>") -> tree.Expr:
     diagnostics = parser.builder.diagnostics or _too_deep(value, tokens)
     if diagnostics:
         _raise(diagnostics)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _raise(diagnostics: list[Diagnostic]) -> NoReturn:

@@ -14,7 +14,7 @@ from optdsl.errors import Source, Span
 
 
 def _span() -> Span:
-    return field(compare=False, repr=False, kw_only=True)  # type: ignore[no-any-return]
+    return field(compare=False, repr=False, kw_only=True)
 
 
 # ----------------------------------------------------------------------------------------------- expressions

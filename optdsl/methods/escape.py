@@ -256,7 +256,7 @@ def _run(
         def heard(iteration: int, record: Record, x: np.ndarray) -> None:
             tell(before.iterations + iteration, record, x)
 
-    return drive(method, problem, rest, heard, keep_path)  # type: ignore[arg-type]
+    return drive(method, problem, rest, heard, keep_path)
 
 
 def _is_better(new: Outcome, old: Outcome) -> bool:

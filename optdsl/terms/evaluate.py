@@ -95,7 +95,7 @@ def number(expression: sympy.Basic) -> int | float:
     """A SymPy number as Python's."""
     if isinstance(expression, sympy.Integer):
         return int(expression)
-    return float(expression)  # type: ignore[arg-type]
+    return float(expression)
 
 
 # ------------------------------------------------------------------------------------------------- leaves

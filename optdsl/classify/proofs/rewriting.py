@@ -46,7 +46,7 @@ def relation_text(writer: Writer, relation: Bounded) -> str:
         if lower == upper:
             return f"{shown} = {writer.text(lower)}"
         return f"{writer.text(lower)} <= {shown} <= {writer.text(upper)}"
-    return f"{shown} >= {writer.text(lower)}" if lower is not None else f"{shown} <= {writer.text(upper)}"  # type: ignore[arg-type]
+    return f"{shown} >= {writer.text(lower)}" if lower is not None else f"{shown} <= {writer.text(upper)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class _Heard(Place):
 
     def _keep(self, expression: sympy.Basic, sign: str, holds: bool) -> bool:
         if holds and has_variables(expression):
-            self.heard.append((expression, sign))  # type: ignore[arg-type]
+            self.heard.append((expression, sign))
         return holds
 
 
@@ -83,7 +83,7 @@ def needs_of(writer: Writer, step: RewriteStep | RelationStep) -> tuple[str, ...
     if isinstance(step, RewriteStep):
         rules = [r for r in REWRITINGS if r.rule == step.rule and isinstance(step.expression, r.heads)]
         for rule in rules:
-            rule.rewrite(step.expression, heard)  # type: ignore[arg-type]
+            rule.rewrite(step.expression, heard)
     else:
         for relation_rule in RELATION_REWRITINGS:
             if relation_rule.rule == step.rule:

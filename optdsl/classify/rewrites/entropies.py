@@ -49,8 +49,8 @@ def _is_entropy(term: sympy.Expr) -> bool:
 def _pieces(term: sympy.Expr) -> tuple[list[Piece], list[sympy.Expr]] | None:
     data, moving = split(term)
     if len(moving) == 1 and is_apply(moving[0], "xlogx", "entr"):
-        (x,) = moving[0].slots  # type: ignore[attr-defined]
-        return [(data if moving[0].name == "xlogx" else -data, x, x)], []  # type: ignore[attr-defined]
+        (x,) = moving[0].slots
+        return [(data if moving[0].name == "xlogx" else -data, x, x)], []
     for factor in moving:
         x = sympy.Mul(*[f for f in moving if f is not factor])
         logs = _logs(factor)

@@ -51,7 +51,7 @@ def _may_be_quadratic(expression: sympy.Expr) -> bool:
 def norm_of(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     """The root of a quadratic that is a sum of squares in every lane."""
     if is_apply(expression, "convex_quadratic"):
-        expression = expression.slots[0]  # type: ignore[attr-defined]
+        expression = expression.slots[0]
     found = form(expression, place)
     return apply("quadratic_norm", expression) if found is not None and found.is_sum_of_squares() else None
 

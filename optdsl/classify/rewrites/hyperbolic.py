@@ -127,10 +127,10 @@ def _root_of_prod(
 ) -> Bounded | None:
     """left <= data * prod(x)^p, left of data: the geometric mean of the members is at least the root."""
     ((base, power), *others) = powers.items()
-    over = base.over if is_reduce(base, "prod") else None  # type: ignore[attr-defined]
+    over = base.over if is_reduce(base, "prod") else None
     if others or over is None or has_variables(left) or not place.nonnegative(left) or not place.filled(over):
         return None
-    mean = nodes.Reduce("geo_mean", base.body, over)  # type: ignore[attr-defined]
+    mean = nodes.Reduce("geo_mean", base.body, over)
     return mean, apply("pow", left / data, ONE / (power * count_of(over))), None
 
 

@@ -32,7 +32,7 @@ def log_of_sum(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     if isinstance(expression, sympy.Add):
         constant, moving = separate(expression)
         parts = [log_of_sum(term, place) for term in ([*moving] if constant == 0 else [constant, *moving])]
-        return None if any(p is None for p in parts) else _added(parts)  # type: ignore[arg-type]
+        return None if any(p is None for p in parts) else _added(parts)
     data, factors = split(expression)
     if data != 1 or len(factors) > 1:
         if data != 1 and not (place.positive(data) and place.finite(data)):
@@ -40,16 +40,16 @@ def log_of_sum(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
         logs = [log_of_sum(factor, place) for factor in factors]
         return None if any(p is None for p in logs) else sympy.Add(logarithm(data), *logs)
     if is_apply(expression, "exp"):
-        return expression.slots[0]  # type: ignore[attr-defined]
+        return expression.slots[0]
     if is_apply(expression, "cosh"):
-        (a,) = expression.slots  # type: ignore[attr-defined]
+        (a,) = expression.slots
         return apply("log_add_exp", a, -a) - apply("log", sympy.Integer(2))
     if isinstance(expression, sympy.Pow) and expression.exp.is_positive:
         inner = log_of_sum(expression.base, place)
         return None if inner is None else expression.exp * inner
     if is_reduce(expression, "sum"):
-        over = expression.over  # type: ignore[attr-defined]
-        inner = log_of_sum(expression.body, place.within(over)) if place.filled(over) else None  # type: ignore[attr-defined]
+        over = expression.over
+        inner = log_of_sum(expression.body, place.within(over)) if place.filled(over) else None
         return None if inner is None else nodes.Reduce("logsumexp", inner, over)
     return None
 
@@ -101,7 +101,7 @@ def _log(base: sympy.Expr) -> sympy.Expr:
     if share is not None:
         return -apply("softplus", -share)
     if is_reduce(base, "prod"):
-        return nodes.Reduce("sum", apply("log", base.body), base.over)  # type: ignore[attr-defined]
+        return nodes.Reduce("sum", apply("log", base.body), base.over)
     return apply("log", base)
 
 
@@ -111,13 +111,13 @@ def exp_of_logs(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
         return None
     powers: dict[sympy.Expr, sympy.Expr] = {}
     rest, factor = [], ONE
-    for term in sympy.Add.make_args(expression.slots[0]):  # type: ignore[attr-defined]
+    for term in sympy.Add.make_args(expression.slots[0]):
         data, moving = split(term)
         found = as_log(moving[0]) if len(moving) == 1 else None
         if found is not None:
             scale, argument = found
             powers[argument] = powers.get(argument, ZERO) + data * scale
-        elif len(moving) == 1 and is_reduce(moving[0], "sum", "mean") and as_log(moving[0].body) is not None:  # type: ignore[attr-defined]
+        elif len(moving) == 1 and is_reduce(moving[0], "sum", "mean") and as_log(moving[0].body) is not None:
             mean = _mean_of_logs(moving[0], data, place)
             if mean is None:
                 return None

@@ -47,10 +47,10 @@ def _leg(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     if len(moving) > 1:
         return None
     if is_reduce(expression, "sum"):
-        inner = leg(expression.body, place.within(expression.over))  # type: ignore[attr-defined]
-        return None if inner is None else nodes.Reduce("norm2", inner, expression.over)  # type: ignore[attr-defined]
+        inner = leg(expression.body, place.within(expression.over))
+        return None if inner is None else nodes.Reduce("norm2", inner, expression.over)
     if is_apply(expression, "exp"):
-        return apply("exp", expression.slots[0] / 2)  # type: ignore[attr-defined]
+        return apply("exp", expression.slots[0] / 2)
     base, exponent = power_of(expression)
     if exponent.is_Integer and exponent.is_positive and exponent % 2 == 0:
         return raised(base, exponent / 2)
@@ -64,7 +64,7 @@ def _leg_of_sum(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     terms = [*moving] if constant == 0 else [*moving, constant]
     legs = [leg(term, place) for term in terms]
     if all(found is not None for found in legs):
-        return hypot(legs)  # type: ignore[arg-type]
+        return hypot(legs)
     squares = squares_of(expression, place)
     if squares is None or any(weight < 0 for weight, _ in squares):
         return None
@@ -90,8 +90,8 @@ def p_norm(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     total, outer = power_of(expression)
     if not is_reduce(total, "sum") or not outer.is_number or outer == 1:
         return None
-    inner = place.within(total.over)  # type: ignore[attr-defined]
-    data, moving = split(total.body)  # type: ignore[attr-defined]
+    inner = place.within(total.over)
+    data, moving = split(total.body)
     if len(moving) != 1 or not inner.nonnegative(data):
         return None
     base, p = power_of(moving[0])
@@ -101,6 +101,6 @@ def p_norm(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     if not (even or is_apply(base, "abs") or inner.nonnegative(base) or not p.is_Integer):
         return None
     if is_apply(base, "abs"):
-        base = base.slots[0]  # type: ignore[attr-defined]
+        base = base.slots[0]
     scaled = base if data == 1 else raised(data, exact(ONE / p)) * base
-    return nodes.Reduce("norm", scaled, total.over, p)  # type: ignore[attr-defined]
+    return nodes.Reduce("norm", scaled, total.over, p)

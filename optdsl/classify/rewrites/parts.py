@@ -60,9 +60,9 @@ def power_of(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
     if isinstance(expression, sympy.Pow):
         return expression.base, expression.exp
     if is_apply(expression, "sqrt"):
-        return expression.slots[0], HALF  # type: ignore[attr-defined]
-    if is_apply(expression, "pow") and not has_variables(expression.slots[1]):  # type: ignore[attr-defined]
-        return expression.slots[0], exact(expression.slots[1])  # type: ignore[attr-defined]
+        return expression.slots[0], HALF
+    if is_apply(expression, "pow") and not has_variables(expression.slots[1]):
+        return expression.slots[0], exact(expression.slots[1])
     return expression, ONE
 
 
@@ -96,7 +96,7 @@ def logarithm(data: sympy.Expr) -> sympy.Expr:
     """The logarithm of data."""
     if data == 1:
         return ZERO
-    return data.slots[0] if is_apply(data, "exp") else apply("log", data)  # type: ignore[attr-defined]
+    return data.slots[0] if is_apply(data, "exp") else apply("log", data)
 
 
 def as_log(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr] | None:
@@ -116,7 +116,7 @@ def as_log(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr] | None:
 def as_sigmoid(expression: sympy.Expr) -> sympy.Expr | None:
     """a with expression = 1 / (1 + e^-a), however that is written; None for anything else."""
     if is_apply(expression, "sigmoid"):
-        return expression.slots[0]  # type: ignore[attr-defined]
+        return expression.slots[0]
     if isinstance(expression, sympy.Pow):
         inner = _one_and_exponential(expression.base) if expression.exp == -1 else None
         return None if inner is None else -inner
@@ -124,7 +124,7 @@ def as_sigmoid(expression: sympy.Expr) -> sympy.Expr | None:
         below = [f for f in expression.args if isinstance(f, sympy.Pow) and f.exp == -1]
         above = [f for f in expression.args if is_apply(f, "exp")]
         inner = _one_and_exponential(below[0].base) if below and above else None
-        return inner if inner is not None and inner == above[0].slots[0] else None  # type: ignore[attr-defined]
+        return inner if inner is not None and inner == above[0].slots[0] else None
     constant, moving = separate(expression)
     if constant == 1 and len(moving) == 1:
         inner = as_sigmoid(-moving[0])
@@ -135,7 +135,7 @@ def as_sigmoid(expression: sympy.Expr) -> sympy.Expr | None:
 def _one_and_exponential(expression: sympy.Expr) -> sympy.Expr | None:
     """b of 1 + e^b."""
     constant, moving = separate(expression)
-    return moving[0].slots[0] if constant == 1 and len(moving) == 1 and is_apply(moving[0], "exp") else None  # type: ignore[attr-defined]
+    return moving[0].slots[0] if constant == 1 and len(moving) == 1 and is_apply(moving[0], "exp") else None
 
 
 def hypot(legs: Iterable[sympy.Expr]) -> sympy.Expr:

@@ -51,7 +51,7 @@ class Monomial:
     def never_negative(self, base: sympy.Expr, place: Place) -> bool:
         if is_reduce(base, "prod"):
             # that the product is not negative says nothing about its members
-            return place.within(base.over).nonnegative(base.body)  # type: ignore[attr-defined]
+            return place.within(base.over).nonnegative(base.body)
         return base in self.natural or place.nonnegative(base)
 
 
@@ -79,7 +79,7 @@ class _Flat:
                 self._under_root(expression.args, power)
             return
         if is_apply(expression, "exp"):
-            self.exponent = self.exponent + power * expression.slots[0]  # type: ignore[attr-defined]
+            self.exponent = self.exponent + power * expression.slots[0]
             return
         base, inner = power_of(expression)
         if base is expression or inner == 1:
@@ -218,12 +218,12 @@ def _one_base(monomial: Monomial, place: Place) -> sympy.Expr | None:
 
 
 def _power_of_prod(base: sympy.Expr, power: sympy.Expr, place: Place) -> sympy.Expr | None:
-    over = base.over  # type: ignore[attr-defined]
+    over = base.over
     if not place.filled(over):
         return None
     total = power * count_of(over)
     values = place.values(total)
-    mean = nodes.Reduce("geo_mean", base.body, over)  # type: ignore[attr-defined]
+    mean = nodes.Reduce("geo_mean", base.body, over)
     if (np.abs(values - 1.0) <= CLOSE).all():
         return mean
     if ((values > 0) & (values < 1)).all() or (values < 0).all():

@@ -73,8 +73,8 @@ def reciprocal_of_sum(expression: sympy.Expr, place: Place) -> sympy.Expr | None
         return None
     base = expression.base
     if is_reduce(base, "sum"):
-        over = base.over  # type: ignore[attr-defined]
-        x = _reciprocal(base.body, place.within(over))  # type: ignore[attr-defined]
+        over = base.over
+        x = _reciprocal(base.body, place.within(over))
         if x is None or not place.filled(over):
             return None
         return nodes.Reduce("harmonic_mean", x, over) / count_of(over)

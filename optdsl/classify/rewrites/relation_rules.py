@@ -60,7 +60,7 @@ def undone(relation: Bounded, place: Place) -> tuple[Bounded, ...] | None:
     low, high = sides if outer.rising else sides[::-1]
     if low is None and high is None:
         return ()
-    return ((outer.argument, low, high),)  # type: ignore[return-value]
+    return ((outer.argument, low, high),)
 
 
 def _undone_side(side: Side, below: bool, outer: Monotone, place: Place) -> Side | bool:
@@ -105,9 +105,9 @@ def each_of_extreme(relation: Bounded, place: Place) -> tuple[Bounded, ...] | No
         return None
     body, lower, upper = found
     if is_apply(body, "max") and lower is None:
-        return tuple((part, None, upper) for part in body.slots)  # type: ignore[attr-defined]
+        return tuple((part, None, upper) for part in body.slots)
     if is_apply(body, "min") and upper is None:
-        return tuple((part, lower, None) for part in body.slots)  # type: ignore[attr-defined]
+        return tuple((part, lower, None) for part in body.slots)
     return None
 
 
@@ -128,7 +128,7 @@ def multiplied(relation: Bounded, place: Place) -> tuple[Bounded, ...] | None:
             return None
         whole = sympy.Add(*[sympy.expand_mul(t * factor) for t in sympy.Add.make_args(body)])
         if equal:
-            return ((whole - lower * factor, ZERO, ZERO),)  # type: ignore[operator]
+            return ((whole - lower * factor, ZERO, ZERO),)
         result: list[Bounded] = []
         if lower is not None:
             result.append((whole - lower * factor, ZERO, None))
@@ -155,9 +155,9 @@ def same_function(relation: Bounded, place: Place) -> tuple[Bounded, ...] | None
     sides = (None if lower is None else ZERO, None if upper is None else ZERO)
     if is_apply(left, "exp") and is_apply(right, "exp"):
         shift = ZERO if first + second == 0 else apply("log", first / -second)
-        return ((left.slots[0] - right.slots[0] + shift, *sides),)  # type: ignore[attr-defined]
+        return ((left.slots[0] - right.slots[0] + shift, *sides),)
     if is_apply(left, "sqrt") and is_apply(right, "sqrt"):
-        return ((first**2 * left.slots[0] - second**2 * right.slots[0], *sides),)  # type: ignore[attr-defined]
+        return ((first**2 * left.slots[0] - second**2 * right.slots[0], *sides),)
     if first + second != 0 or not _alike(left, right):
         return None
     a, b = monotone(left, place), monotone(right, place)
@@ -194,9 +194,9 @@ def whole_steps(relation: Bounded, place: Place) -> tuple[Bounded, ...] | None:
         return None
     body, lower, upper = found
     if is_apply(body, "ceil") and lower is None and upper is not None:
-        return ((body.slots[0], None, apply("floor", upper)),)  # type: ignore[attr-defined]
+        return ((body.slots[0], None, apply("floor", upper)),)
     if is_apply(body, "floor") and upper is None and lower is not None:
-        return ((body.slots[0], apply("ceil", lower), None),)  # type: ignore[attr-defined]
+        return ((body.slots[0], apply("ceil", lower), None),)
     return None
 
 

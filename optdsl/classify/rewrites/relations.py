@@ -138,7 +138,7 @@ def _next(state: _State, place: Place) -> Iterator[_State]:
 
 
 def _lost(before: Bounded, after: tuple[Bounded, ...], place: Place) -> tuple[DomainCondition, ...]:
-    return lost(before[0], sympy.Tuple(*[body for body, *_ in after]), place)  # type: ignore[arg-type]
+    return lost(before[0], sympy.Tuple(*[body for body, *_ in after]), place)
 
 
 def told(relations: tuple[Bounded, ...]) -> str:

@@ -262,7 +262,7 @@ class Sampler:
         points[:, affine.active] = walked[:, affine.active]
         return np.clip(affine.repaired(points), affine.lower, affine.upper)
 
-    def _definite(self, variable, points: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+    def _definite(self, variable, points: np.ndarray) -> None:
         """Replace the entries of a matrix that must be definite by products G G'."""
         size = len(variable.axes[0])
         factor = self.rng.integers(-2, 3, (len(points), size, size)).astype(float)
