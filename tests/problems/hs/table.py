@@ -107,7 +107,15 @@ PROBLEMS = (
     _row("hs054", -exp(-27 / 280), "-exp(-27/280)", 6, 1),
     _row("hs055", 19 / 3, "19/3", 6, 6, others=(6.666666667,)),
     _row("hs056", -3.456, "-3.456", 7, 4),
-    _row("hs057", 0.028459669727, "0.02845966972", 2, 1),
+    _row(
+        "hs057",
+        0.028459669727,
+        "0.02845966972",
+        2,
+        1,
+        others=(0.0306476190476,),
+        note="the other value is approached as x[2] grows without end, and reached to rounding from x[2] = 20 on",
+    ),
     _row(
         "hs058",
         3.19033674431,
