@@ -62,10 +62,7 @@ def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object
     """The compiled model. Raises NotSolvable where the engine cannot take it, with the place and the reason."""
     model = analysis.model
     _refuse(analysis)
-    smoothing = SMOOTHINGS[0] if _kinked(analysis) else 0.0
-    problem = _problem(analysis, smoothing)
-    if method is None and problem.residuals is None:  # then the method is free to take rows
-        problem = _problem(analysis, smoothing, domain_rows=True)
+    problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
     notes = _give_start(model, problem)
     choice = choose_method(problem, analysis, method)
     return Prepared(analysis, problem, choice, notes, options, method is not None)
@@ -84,10 +81,10 @@ def route_for(analysis: Analysis, method: str | None) -> Route:
     return Route(choice.name, "optdsl", choice.why)
 
 
-def _problem(analysis: Analysis, smoothing: float, domain_rows: bool = False) -> ModelProblem:
-    model, convex = analysis.model, analysis.convexity == "convex"
+def _problem(analysis: Analysis, smoothing: float) -> ModelProblem:
+    model = analysis.model
     try:
-        return ModelProblem(model, convex=convex, smoothing=smoothing, domain_rows=domain_rows)
+        return ModelProblem(model, convex=analysis.convexity == "convex", smoothing=smoothing)
     except NotLowered as reason:
         where = next((place_of(reason.node, s.marks, s.span) for s in statements_of(model)), None)
         hint = "write it with functions that have derivatives; `optdsl check` shows each statement"
@@ -159,7 +156,7 @@ def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAns
     for smoothing in SMOOTHINGS[1:]:
         if answer.outcome.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE, Ending.NO_PROGRESS):
             break
-        sharper = _problem(prepared.analysis, smoothing, problem.domain_rows)
+        sharper = _problem(prepared.analysis, smoothing)
         sharper.start = answer.outcome.x
         problem, answer = sharper, solve_locally(
             sharper, method, _limits(prepared, watching), _watcher(sharper, watching)
