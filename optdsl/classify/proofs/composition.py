@@ -38,6 +38,8 @@ class Composition:
         if bool(fact.affine.all()):
             single = isinstance(expression, nodes.VariableEntry)
             rule = "a variable" if single else "affine: variables times data, added up"
+            if not bounded and self.facts.plain is not None:
+                fact = self.facts.plain.find(expression, where.frame)  # an affine constraint needs no bounds of D
             uses = [written_bound(self.writer, expression, where)] if bounded else []
             return self.writer.add("affine", rule, expression, where, gives(fact), fact=fact, uses=uses)
         if is_shown(expression):
@@ -126,7 +128,7 @@ class Composition:
 
     def _reduce(self, node: nodes.Reduce, where: Where, fact: Fact) -> int:
         inner = where.within(node.over, self.facts)
-        use = self.prove(node.body, inner)
+        use = self.prove(node.body, inner, bounded=node.name not in ("sum", "mean"))
         word = curvature_word(fact.curvature)
         members = self.facts.find(node.body, inner.frame)
         more: dict[str, Any] = {}
@@ -149,7 +151,7 @@ class Composition:
             inner, body = where, argument
             if isinstance(argument, nodes.Block):
                 inner, body = where.within(nodes.over(argument.axes), self.facts), argument.body
-            uses.append(self.prove(body, inner))
+            uses.append(self.prove(body, inner, bounded=True))
             parts.append(self.facts.find(body, inner.frame))
             slopes.append(_implied(word, parts[-1]))
         rule = _composed(f"`{node.name}`", None, (), slopes, parts, ARRAYWISE[node.name].summary[2], "entries")
