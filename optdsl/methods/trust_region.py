@@ -90,7 +90,8 @@ class TrustRegion:
 
     def step(self, problem: Nlp, state: TrustRegionState) -> TrustRegionState:
         """The state one trial step later."""
-        step = self._trial_step(problem, state)
+        scale = _scale(state.curvature, len(state.x))
+        step = self._trial_step(problem, state, scale)
         x = inside(state.x + step.p, problem.lower, problem.upper)
         s = x - state.x
         length = float(np.linalg.norm(s))
@@ -110,7 +111,7 @@ class TrustRegion:
             rho = -math.inf
         if step.fall <= slack:
             return self._ended(state, exact=not step.boundary)
-        return self._refused(state, s, f)
+        return self._refused(state, s, length, f)
 
     def _worth_it(
         self, problem: Nlp, state: TrustRegionState, fall: float, x: np.ndarray, f: float, g: np.ndarray
@@ -126,14 +127,14 @@ class TrustRegion:
         settled = exact or state.record.dual <= self.tol * state.unit
         return replace(state, ending=Ending.CONVERGED if settled else Ending.NO_PROGRESS)
 
-    def _refused(self, state: TrustRegionState, s: np.ndarray, f: float) -> TrustRegionState:
+    def _refused(self, state: TrustRegionState, s: np.ndarray, length: float, f: float) -> TrustRegionState:
         """The same point with a smaller ball: where a parabola along the step has its minimum (Lin and More, (2.8))."""
         share = 0.1
         if math.isfinite(f):
             slope = float(state.gradient @ s)
             bend = f - state.record.objective - slope
             share = min(max(-0.5 * slope / bend, 0.1), 0.5) if bend > 0 else 0.25
-        radius = share * min(state.radius, float(np.linalg.norm(s)))
+        radius = share * min(state.radius, length)
         spent = radius <= 1e-16 * max(1.0, float(np.linalg.norm(state.x)))
         record = replace(state.record, step=0.0, penalty=radius)
         ending = Ending.NO_PROGRESS if spent else None
@@ -163,10 +164,10 @@ class TrustRegion:
             curvature=curvature,
         )
 
-    def _trial_step(self, problem: Nlp, state: TrustRegionState) -> BallStep:
+    def _trial_step(self, problem: Nlp, state: TrustRegionState, scale: np.ndarray) -> BallStep:
         if is_free(problem):
-            return _in_ball(state.curvature, state.gradient, state.radius, _accuracy(state.gradient))
-        return _projected_step(problem, state, settled=state.record.dual <= self.tol * state.unit)
+            return _in_ball(state.curvature, state.gradient, state.radius, _accuracy(state.gradient), scale)
+        return _projected_step(problem, state, scale, settled=state.record.dual <= self.tol * state.unit)
 
 
 def _off_bounds(problem: Nlp, x: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -187,9 +188,8 @@ def _accuracy(gradient: np.ndarray) -> float:
     return min(0.1, math.sqrt(size)) * size
 
 
-def _in_ball(curvature: Curvature, g: np.ndarray, radius: float, accuracy: float) -> BallStep:
-    scale = _scale(curvature, len(g))
-    # In the variables w = D s the ball is |w| <= Delta, with D scaled to mean 1.
+def _in_ball(curvature: Curvature, g: np.ndarray, radius: float, accuracy: float, scale: np.ndarray) -> BallStep:
+    # In the variables w = D s the ball is |w| <= Delta.
     if curvature.dense is not None:
         step = exact_step(curvature.dense / np.outer(scale, scale), g / scale, radius)
         return BallStep(step.p / scale, step.fall, step.boundary)
@@ -199,6 +199,7 @@ def _in_ball(curvature: Curvature, g: np.ndarray, radius: float, accuracy: float
 
 
 def _scale(curvature: Curvature, n: int) -> np.ndarray:
+    """D, with mean 1 (the geometric one)."""
     diagonal = curvature.diagonal
     if diagonal is None:
         return np.ones(n)
@@ -210,11 +211,11 @@ def _scale(curvature: Curvature, n: int) -> np.ndarray:
     return size / float(np.exp(np.log(size).mean()))
 
 
-def _projected_step(problem: Nlp, state: TrustRegionState, settled: bool) -> BallStep:
+def _projected_step(problem: Nlp, state: TrustRegionState, scale: np.ndarray, settled: bool) -> BallStep:
     """Cauchy step and minor iterations of Lin and More 1999; at a settled gradient, along negative curvature."""
     x, g, B = state.x, state.gradient, state.curvature
     lower, upper = problem.lower - x, problem.upper - x
-    s = _cauchy(B, g, lower, upper, state.radius)
+    s = _cauchy(B, g, lower, upper, state.radius, scale)
     Bs = B.product(s)
     start_free = (s > lower) & (s < upper)
     goal = 1e-2 * min(1.0, math.sqrt(norm(g))) * float(np.linalg.norm(g[start_free])) if start_free.any() else 0.0
@@ -225,7 +226,7 @@ def _projected_step(problem: Nlp, state: TrustRegionState, settled: bool) -> Bal
         small = free.size == 0 or float(np.linalg.norm(slope[free])) <= max(goal, 1e-300)
         if free.size == 0 or (small and not settled):
             break
-        step = _in_ball(_restricted(B, free, len(x)), slope[free], state.radius, 0.5 * goal)
+        step = _in_ball(_restricted(B, free, len(x)), slope[free], state.radius, 0.5 * goal, scale[free])
         boundary = boundary or step.boundary
         w = np.zeros(len(x))
         w[free] = step.p
@@ -239,20 +240,25 @@ def _projected_step(problem: Nlp, state: TrustRegionState, settled: bool) -> Bal
     fall = float(-(g @ s) - 0.5 * (s @ Bs))
     left = inside(-(g + Bs), lower - s, upper - s)
     unfinished = float(np.linalg.norm(left)) > max(goal, 1e-10 * float(np.linalg.norm(g)))
-    return BallStep(s, fall, boundary or unfinished or float(np.linalg.norm(s)) >= 0.99 * state.radius)
+    return BallStep(s, fall, boundary or unfinished or float(np.linalg.norm(scale * s)) >= 0.99 * state.radius)
 
 
-def _cauchy(B: Curvature, g: np.ndarray, lower: np.ndarray, upper: np.ndarray, radius: float) -> np.ndarray:
-    """s = P(x - a g) - x with q(s) <= mu_0 g's and |s| <= Delta, a grown or cut by tens (Lin and More 2.3-2.4)."""
+def _cauchy(
+    B: Curvature, g: np.ndarray, lower: np.ndarray, upper: np.ndarray, radius: float, scale: np.ndarray
+) -> np.ndarray:
+    """s = P(x - a g) - x with q(s) <= mu_0 g's and |D s| <= Delta, a grown or cut by tens (Lin and More 2.3-2.4)."""
 
     def at(a: float) -> tuple[np.ndarray, bool]:
         s = inside(-a * g, lower, upper)
-        fits = float(np.linalg.norm(s)) <= radius and float(g @ s + 0.5 * (s @ B.product(s))) <= MU * float(g @ s)
+        fits = float(np.linalg.norm(scale * s)) <= radius and float(g @ s + 0.5 * (s @ B.product(s))) <= MU * float(
+            g @ s
+        )
         return s, fits
 
     size = float(np.linalg.norm(g))
     curved = float(g @ B.product(g))
-    a = min(radius / size, size * size / curved if curved > 0 else math.inf) if size > 0 else 1.0
+    farthest = radius / float(np.linalg.norm(scale * g)) if size > 0 else 1.0
+    a = min(farthest, size * size / curved if curved > 0 else math.inf)
     s, fits = at(a)
     if fits:
         for _ in range(20):
