@@ -30,6 +30,8 @@ from optdsl.nlp import Nlp
 
 FAR_DOWN = -1e8
 """A scaled objective below this makes the method look for a ray along which it falls forever."""
+POLISHED_FROM = 1e-3
+"""From this optimality error on a polished point is tried, once for each barrier parameter."""
 PATIENCE = 15
 """After so many iterations without improvement an acceptable point is the answer."""
 ACCEPTABLE = 1e-6
@@ -74,6 +76,7 @@ class InteriorState:
     ray: np.ndarray | None = None
     nearly: Nearly | None = None
     drifting: int = 0
+    polished_at: float = np.inf
 
     @property
     def x(self) -> np.ndarray:
@@ -189,6 +192,11 @@ class InteriorPoint:
         if state.restoring is not None:
             return self._restoration_step(state)
         assert state.main is not None
+        if state.main.mu < state.polished_at and state.main.errors().largest <= POLISHED_FROM:
+            early = polished(state.main)
+            if early is not None and self._feasible(early):
+                return _final(replace(state, main=early, record=_record(early, None, 1.0)), Ending.CONVERGED)
+            state = replace(state, polished_at=state.main.mu)
         done = advance(state.main)
         if done.event is Event.STEP:
             record = _record(done.phase, None, done.alpha)

@@ -6,8 +6,8 @@ are active (multiplier larger than distance), one Newton step on
     grad f + A'y - z = 0,   c(w) = 0,   w_b = bound_b for the active bounds,   z_b = 0 for the others
 
 gives a point that is exact to rounding, on its bounds, with multipliers that are 0 where nothing is active. It is taken
-only when it satisfies the optimality conditions within the tolerance, with multipliers of the right sign. (Not in the
-paper.)
+only when it satisfies the optimality conditions within the tolerance, with multipliers of the right sign, be it before
+the barrier method gets there or at its end. (Not in the paper.)
 """
 
 from __future__ import annotations
