@@ -23,12 +23,14 @@ from optdsl.classify.provers import Attempt, constraint_attempts, objective_atte
 from optdsl.classify.quadratic import quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink
+from optdsl.classify.smooth import smooth_on_domain
 from optdsl.classify.words import (
     ROUGHNESS,
     lane_text,
     sign_word,
     smoothness_word,
     statement_curvature,
+    written_shape,
 )
 from optdsl.errors import Diagnostic, ModelError, Span
 from optdsl.model.faults import in_words, place_of
@@ -104,7 +106,7 @@ class _Analyst:
             except NotCollected as reason:
                 self._validate(objective.body, root)
                 hold_if_concave(objective.conditions, root, self.collector, self.facts)
-                blame = self._blame(reason, objective.marks, objective.span, name)
+                blame = self._blame(reason, objective, root)
                 fact = self.facts.find(objective.body, root)
                 smoothness = smoothness_word(fact)
                 curvature = statement_curvature(fact)
@@ -147,13 +149,10 @@ class _Analyst:
                     self._validate(relation.body, frame)
                     hold_if_concave(relation.conditions, frame, self.collector, self.facts)
                 kinds = frozenset({"quadratic"}) if self._is_quadratic(constraint, frame) else frozenset()
-                blame = self._blame(reason, constraint.marks, constraint.span, name)
-                fact = self.facts.find(bodies[0], frame)
+                blame = self._blame(reason, constraint, frame)
                 smoothness = self._smoothness(bodies, frame)
-                curvature = statement_curvature(fact)
-                return StatementFact(
-                    name, line, "constraint", curvature, smoothness, False, blame, sign_word(fact), kinds
-                )
+                curvature, sign = written_shape(constraint, frame, self.facts)
+                return StatementFact(name, line, "constraint", curvature, smoothness, False, blame, sign, kinds)
         known = next((c for c in words if c in (CONVEX, CONCAVE)), words[0])
         if AFFINE in words and known == "constant":
             known = AFFINE
@@ -170,7 +169,7 @@ class _Analyst:
     def _relations(
         self, number: int, constraint: Constraint, frame: Frame
     ) -> tuple[list[str], list[Attempt | None]]:
-        words, attempts = [], []  # type: ignore[var-annotated]
+        words, attempts = [], []
         for relation in constraint.relations:
             require_convex_domain(relation.conditions, frame, self.facts)
             word, attempt = self._relation(number, constraint, relation, frame)
@@ -382,13 +381,18 @@ class _Analyst:
                 hint = "leave that case out with `if`, or correct the data"
         raise ModelError(Diagnostic("not-finite", message, span, hint, self.model.source))
 
-    def _blame(self, reason: NotCollected, marks: Marks, span: Span, name: str) -> Diagnostic:
-        where = place_of(reason.node, marks, span)
-        lane = lane_text(reason.lane, marks) if reason.lane else ""
+    def _blame(self, reason: NotCollected, statement: Objective | Constraint, frame: Frame) -> Diagnostic:
+        if self.explain:
+            from optdsl.classify.blame import blame_statement
+
+            found = blame_statement(self.model, statement, frame, self.facts, reason)
+            if found is not None:
+                return found
+        lane = lane_text(reason.lane, statement.marks) if reason.lane else ""
         return Diagnostic(
             "not-solvable-yet",
-            f"`{name}`{lane} is not proved convex: {reason.reason}",
-            where,
+            f"`{statement.name}`{lane} is not proved convex: {reason.reason}",
+            place_of(reason.node, statement.marks, statement.span),
             reason.hint or "write it with convex functions, or approximate it; `optdsl check` shows each statement",
             self.model.source,
         )
@@ -404,6 +408,7 @@ class _Analyst:
             if direction is not None:
                 refusal.append(self._nonconvex(sink))
                 self._mark_objective_nonconvex(refusal[-1])
+        self.statements = smooth_on_domain(self.statements, self.model, self.facts, self.sharp)
         smoothness = min((f.smoothness for f in self.statements), key=ROUGHNESS.index, default="smooth")
         kind, convexity = type_of(self.model, self.statements, self.auxiliary.cones, smoothness)
         if refusal:
@@ -466,6 +471,12 @@ class _Analyst:
     def _nonconvex(self, sink: Sink) -> Diagnostic:
         objective = self.model.objective
         assert objective is not None
+        if self.explain:
+            from optdsl.classify.blame import blame_statement
+
+            found = blame_statement(self.model, objective, Frame().as_root(), self.facts)
+            if found is not None:
+                return found
         worst = next((p.node for p in sink.products), None) or next(s.node for s in sink.squares)
         shape = "convex" if objective.sense == "minimize" else "concave"
         return Diagnostic(

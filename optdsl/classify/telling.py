@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import sympy
-
 from optdsl.classify.analysis import StatementFact
 from optdsl.classify.facts import Facts
 from optdsl.classify.proofs import matrix_proof, objective_proof, relations_proof
 from optdsl.classify.provers import Attempt
-from optdsl.classify.words import sign_word, statement_curvature
+from optdsl.classify.words import sign_word, statement_curvature, written_shape
 from optdsl.model.model import Constraint, Model, Objective
 from optdsl.terms.frame import Frame
 
@@ -34,22 +32,12 @@ def told_constraint(
     """A proved constraint with the curvature and sign of left minus right, and its proof."""
     if constraint.kind == "matrix":
         steps = matrix_proof(model, constraint, frame, facts)
-        curvature, sign = as_written(constraint, frame, facts)
+        curvature, sign = written_shape(constraint, frame, facts)
         return replace(fact, curvature=curvature, sign=sign, steps=steps)
     steps = relations_proof(model, constraint, frame, facts, attempts)
     # a step between relations proves the constraint, and says nothing of its body's curvature
     known = "unknown" if any(s.kind == "equivalence" for s in steps) else fact.curvature
     if constraint.relations[0].turned:
         known = OPPOSITE.get(known, known)
-    curvature, sign = as_written(constraint, frame, facts, known)
+    curvature, sign = written_shape(constraint, frame, facts, known)
     return replace(fact, curvature=curvature, sign=sign, steps=steps)
-
-
-def as_written(constraint: Constraint, frame: Frame, facts: Facts, proved: str = "unknown") -> tuple[str, str]:
-    """Curvature and sign of left minus right (of a double inequality, of the middle)."""
-    relation = constraint.relations[0]
-    body: sympy.Expr = relation.body if constraint.kind == "matrix" else relation.written
-    found = facts.find(body, frame)
-    # that an affine constraint holds on D says nothing of its sign
-    of_sign = (facts.plain or facts).find(body, frame) if bool(found.affine.all()) else found
-    return statement_curvature(found, proved), sign_word(of_sign)

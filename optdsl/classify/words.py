@@ -12,7 +12,7 @@ from optdsl.classify.rewrites.conditions import holds_on_convex_set
 from optdsl.classify.rewrites.place import Place
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX
 from optdsl.data.members import Label, label_text
-from optdsl.model.model import DomainCondition, Marks
+from optdsl.model.model import Constraint, DomainCondition, Marks
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import Index
 from optdsl.terms.show import index_letter
@@ -66,6 +66,15 @@ def statement_curvature(fact: Fact, proved: str = "unknown") -> str:
         if holds.size and holds.all():
             return word
     return proved
+
+
+def written_shape(
+    constraint: Constraint, frame: Frame, facts: Facts, proved: str = "unknown"
+) -> tuple[str, str]:
+    """Curvature and sign of left minus right as the text has it (of a double inequality, of the middle)."""
+    relation = constraint.relations[0]
+    fact = facts.find(relation.body if constraint.kind == "matrix" else relation.written, frame)
+    return statement_curvature(fact, proved), sign_word(fact)
 
 
 def smoothness_word(fact: Fact) -> str:

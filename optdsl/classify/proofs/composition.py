@@ -92,8 +92,8 @@ class Composition:
         facts = [self.facts.find(a, where.frame) for a in arguments]
         moving = [k for k, a in enumerate(arguments) if has_variables(a)]
         boxes = [f.interval for f in facts]
-        own, slopes = _shape(row, boxes)
-        words = [_slope_word(slopes[k]) for k in moving]
+        own, slopes = shape_of(row, boxes)
+        words = [slope_word(slopes[k]) for k in moving]
         needs = self._needs(row, arguments, facts, moving, curvature=fact.curvature)
         uses = [self.prove(arguments[k], where, bounded=bool(needs)) for k in moving]
         if power or row.name == "pow":
@@ -117,7 +117,7 @@ class Composition:
         for k in moving:
             shape = np.shape(facts[k].lo)
             free[k] = Interval(np.full(shape, -np.inf), np.full(shape, np.inf))
-        own, slopes = _shape(row, free)
+        own, slopes = shape_of(row, free)
         inner = [facts[k].curvature for k in moving]
         with np.errstate(invalid="ignore"):
             without = compose(own, [slopes[k] for k in moving], inner)
@@ -200,7 +200,7 @@ _RULES = {
 }
 
 
-def _shape(row: Any, boxes: Sequence[Interval]) -> tuple[np.ndarray, Sequence[np.ndarray]]:
+def shape_of(row: Any, boxes: Sequence[Interval]) -> tuple[np.ndarray, Sequence[np.ndarray]]:
     """A function's own curvature and slopes on a box, cut to its domain."""
     if row.domain.restrict is not None:
         boxes = list(row.domain.restrict(*boxes))
@@ -208,7 +208,7 @@ def _shape(row: Any, boxes: Sequence[Interval]) -> tuple[np.ndarray, Sequence[np
         return np.asarray(row.curvature(*boxes)), [np.asarray(s) for s in row.slope(*boxes)]
 
 
-def _slope_word(slope: np.ndarray) -> str:
+def slope_word(slope: np.ndarray) -> str:
     if bool((slope >= 0).all()):
         return "nondecreasing"
     return "nonincreasing" if bool((slope <= 0).all()) else "either"

@@ -137,3 +137,19 @@ def quadratic_certificate(expression: sympy.Expr, where: Where, wanted: float, f
     if not value >= -TOLERANCE:
         return None
     return Certificate(f"factorization: {test}", value, int(np.count_nonzero(matrix.diagonal())))
+
+
+def quadratic_matrix(expression: sympy.Expr, where: Where, facts: Facts) -> sp.csc_array | None:
+    """The matrix M of a polynomial x'Mx + ... of degree two over its own variables; None where it has indices."""
+    root = where.frame.as_root()
+    if root.size != 1:
+        return None
+    collector = Collector(facts.lanes, Auxiliary(len(facts.lower)))
+    sink = collector.sink(root, "convex", quadratic=True)
+    try:
+        collector.collect(expression, root, np.ones((1,) * len(root.shape)), sink)
+    except NotCollected:
+        return None
+    matrix, _ = joint_matrix(sink, len(facts.lower), 1.0)
+    used = np.flatnonzero(np.diff(matrix.indptr))
+    return sp.csc_array(matrix[used][:, used]) if len(used) else None

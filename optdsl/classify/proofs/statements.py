@@ -25,7 +25,7 @@ def objective_proof(
     model: Model, objective: Objective, frame: Frame, facts: Facts, attempt: Attempt | None = None
 ) -> tuple[ProofStep, ...]:
     """Why an objective is convex when minimized, concave when maximized; `attempt` is the form that was proved."""
-    around = _whole(objective)
+    around = whole_span(objective)
     writer = Writer(model, objective.marks, facts, around)
     where = Where(frame, (), writer.span(objective.body, around))
     word = "convex" if objective.sense == "minimize" else "concave"
@@ -55,7 +55,7 @@ def relations_proof(
     model: Model, constraint: Constraint, frame: Frame, facts: Facts, attempts: Sequence[Attempt | None]
 ) -> tuple[ProofStep, ...]:
     """Why a constraint holds on a convex set; for each of its relations the form that was proved, None: as written."""
-    around = _whole(constraint)
+    around = whole_span(constraint)
     writer = Writer(model, constraint.marks, facts, around)
     overs = (constraint.over,) if constraint.over.iterators or constraint.over.conditions else ()
     for relation, attempt in zip(constraint.relations, attempts, strict=True):
@@ -78,7 +78,7 @@ def relations_proof(
 
 def matrix_proof(model: Model, constraint: Constraint, frame: Frame, facts: Facts) -> tuple[ProofStep, ...]:
     """An affine matrix is semidefinite on a convex set."""
-    around = _whole(constraint)
+    around = whole_span(constraint)
     writer = Writer(model, constraint.marks, facts, around)
     overs = (constraint.over,) if constraint.over.iterators or constraint.over.conditions else ()
     for relation in constraint.relations:
@@ -147,7 +147,7 @@ def curved(writer: Writer, body: sympy.Expr, where: Where, wanted: float) -> int
     return writer.add("sum", rule, body, where, f"{word}{sign}", fact=fact, uses=uses)
 
 
-def _whole(statement: Objective | Constraint) -> Span:
+def whole_span(statement: Objective | Constraint) -> Span:
     """From the name of a statement to the last of its parts, as far as they stand in it."""
     tree = statement.span
     spans = [s for s in statement.marks.spans.values() if s.start >= tree.start]
