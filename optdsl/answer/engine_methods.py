@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optdsl.classify import Analysis
 from optdsl.convex.options import Option, read_options
+from optdsl.engine.problem import ModelProblem
 from optdsl.errors import Diagnostic, OptionError
 from optdsl.methods import table
 from optdsl.methods.driver import Method
-from optdsl.nlp import Nlp
 
 MOST_ITERATIONS = Option("max_iter", "count", 3000, "most iterations", least=1)
 
@@ -36,7 +35,7 @@ def options_of(name: str) -> tuple[Option, ...]:
     return (*own, MOST_ITERATIONS)
 
 
-def choose_method(problem: Nlp, analysis: Analysis, asked: str | None) -> Choice:
+def choose_method(problem: ModelProblem, asked: str | None) -> Choice:
     """The method for a problem: the one asked for, else the one that fits.
 
     Raises OptionError where the one asked for cannot take it.
@@ -44,6 +43,8 @@ def choose_method(problem: Nlp, analysis: Analysis, asked: str | None) -> Choice
     has = table.attributes_of(problem)
     if asked is None:
         found = table.choose(has)
+        if problem.edged and found.name == "trust_region":
+            return Choice("ipm", "functions end where bounds are, and it stays inside until the end")
         return Choice(found.name, found.why)
     reasons = table.refusals(table.row_of(asked).takes, has)
     if reasons:

@@ -9,7 +9,7 @@ import numpy as np
 
 from optdsl.answer.assemble import class_of, conflict_answer, constraint_answers, ray_answer, variable_answers
 from optdsl.answer.engine_methods import Choice, choose_method, make_method
-from optdsl.answer.local_checks import LocalPoint, judge_locally, row_scales
+from optdsl.answer.local_checks import LocalPoint, judge_locally, off_edges, row_scales
 from optdsl.answer.second_look import look_again
 from optdsl.answer.solution import Checks, Route, Solution, TraceTable
 from optdsl.answer.status import Guarantee, SecondOrder, Status
@@ -24,6 +24,7 @@ from optdsl.engine.starts import start_of
 from optdsl.errors import Diagnostic, NotSolvable
 from optdsl.methods.driver import COLUMNS, Ending, Limits, Outcome, Record
 from optdsl.methods.escape import LocalAnswer, solve_locally
+from optdsl.methods.second_order import Curvature, check
 from optdsl.model.faults import place_of
 from optdsl.model.model import Model
 
@@ -62,9 +63,12 @@ def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object
     """The compiled model. Raises NotSolvable where the engine cannot take it, with the place and the reason."""
     model = analysis.model
     _refuse(analysis)
-    problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
+    smoothing = SMOOTHINGS[0] if _kinked(analysis) else 0.0
+    problem = _problem(analysis, smoothing)
+    if method is None and problem.residuals is None:  # then the method is free to take rows
+        problem = _problem(analysis, smoothing, domain_rows=True)
     notes = _give_start(model, problem)
-    choice = choose_method(problem, analysis, method)
+    choice = choose_method(problem, method)
     return Prepared(analysis, problem, choice, notes, options, method is not None)
 
 
@@ -77,14 +81,14 @@ def route_for(analysis: Analysis, method: str | None) -> Route:
     """How the engine would solve a model. Raises NotSolvable where it cannot, OptionError for a method that cannot."""
     _refuse(analysis)
     problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
-    choice = choose_method(problem, analysis, method)
+    choice = choose_method(problem, method)
     return Route(choice.name, "optdsl", choice.why)
 
 
-def _problem(analysis: Analysis, smoothing: float) -> ModelProblem:
-    model = analysis.model
+def _problem(analysis: Analysis, smoothing: float, domain_rows: bool = False) -> ModelProblem:
+    model, convex = analysis.model, analysis.convexity == "convex"
     try:
-        return ModelProblem(model, convex=analysis.convexity == "convex", smoothing=smoothing)
+        return ModelProblem(model, convex=convex, smoothing=smoothing, domain_rows=domain_rows)
     except NotLowered as reason:
         where = next((place_of(reason.node, s.marks, s.span) for s in statements_of(model)), None)
         hint = "write it with functions that have derivatives; `optdsl check` shows each statement"
@@ -156,7 +160,7 @@ def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAns
     for smoothing in SMOOTHINGS[1:]:
         if answer.outcome.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE, Ending.NO_PROGRESS):
             break
-        sharper = _problem(prepared.analysis, smoothing)
+        sharper = _problem(prepared.analysis, smoothing, problem.domain_rows)
         sharper.start = answer.outcome.x
         problem, answer = sharper, solve_locally(
             sharper, method, _limits(prepared, watching), _watcher(sharper, watching)
@@ -220,7 +224,7 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
             ray=ray_answer(model, _ray(problem, outcome), why),
             show=shown_values(model, None, {}, {}),
         )
-    point = LocalPoint(problem, outcome, *_curvature(answer), not _kinked(analysis))
+    point = LocalPoint(problem, outcome, *_curvature(problem, answer), not _kinked(analysis))
     judged, restored = judge_locally(model, analysis, point, prepared.options)
     variables = variable_answers(model, outcome.x, restored.reduced_cost)
     constraints = constraint_answers(model, judged.slacks, restored.duals)
@@ -239,11 +243,14 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
     )
 
 
-def _curvature(answer: LocalAnswer) -> tuple[SecondOrder, np.ndarray | None]:
+def _curvature(problem: ModelProblem, answer: LocalAnswer) -> tuple[SecondOrder, np.ndarray | None]:
     """The outcome of the second-order check, and the direction of negative curvature where there is one."""
     found = answer.second_order
-    if found is None:
-        return SecondOrder.UNKNOWN, None
+    if found is None or found.curvature is Curvature.UNKNOWN:
+        outcome = off_edges(problem, answer.outcome)
+        if outcome is answer.outcome or problem.convex:
+            return SecondOrder.UNKNOWN, None
+        found = check(problem, outcome.x, outcome.row_multipliers, outcome.bound_multipliers)
     return SecondOrder[found.curvature.name], found.direction
 
 

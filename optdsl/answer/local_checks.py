@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,14 +50,22 @@ def judge_locally(
     restored = Restored(
         outcome.x,
         duals_of(model, problem, -sign * outcome.row_multipliers),
-        -sign * outcome.bound_multipliers,
+        np.where(_at_declared(problem, outcome.x), -sign * outcome.bound_multipliers, 0.0),
         None,
         None,
     )
-    residual = stationarity(problem, outcome) if point.smooth else None
+    residual = stationarity(problem, off_edges(problem, outcome)) if point.smooth else None
     raw = RawAnswer(RawStatus.OPTIMAL, "optdsl", outcome.x)
     answer = TransformedAnswer(raw, restored, residual, row_scales(model, problem, outcome.x))
     return _LocalJudge(model, analysis, answer, dict(options or {}), point).judge(), restored
+
+
+def _at_declared(problem: ModelProblem, x: np.ndarray) -> np.ndarray:
+    """Where the bound nearest to a variable is one that was declared, not the end of a function's domain (n,)."""
+    lower, upper = problem.declared
+    below = (x - problem.lower <= problem.upper - x) & (problem.lower > lower)
+    above = (x - problem.lower > problem.upper - x) & (problem.upper < upper)
+    return np.asarray(~(below | above))
 
 
 def duals_of(model: Model, problem: ModelProblem, row_duals: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -85,6 +93,30 @@ def stationarity(problem: ModelProblem, outcome: Outcome) -> float:
     scale = max(1.0, *(float(np.abs(part).max(initial=0.0)) for part in (gradient, y, z)))
     sizes = np.maximum(scale, problem.slope_sizes(x) + pressing)
     return float((np.abs(gradient + pressed + z) / sizes).max(initial=0.0))
+
+
+NUDGE = 1e-8
+
+
+def off_edges(problem: ModelProblem, outcome: Outcome) -> Outcome:
+    """The outcome itself; where a derivative is infinite at its point, the point a hair inside the bounds.
+
+    The square root's slope at 0 presses against that end of its domain with any force: the bound's multiplier is
+    whatever the slope a hair inside asks for.
+    """
+    x, y = outcome.x, outcome.row_multipliers
+    if np.isfinite(problem.gradient(x)).all() and np.isfinite(problem.jacobian(x)).all():
+        return outcome
+    hair = NUDGE * np.maximum(1.0, np.abs(x))
+    low, high = x - problem.lower <= hair, problem.upper - x <= hair
+    inside = np.where(low & ~high, problem.lower + hair, np.where(high & ~low, problem.upper - hair, x))
+    pattern = problem.jacobian_pattern
+    terms = problem.jacobian(inside) * y[pattern.rows]
+    slope = problem.gradient(inside) + np.bincount(pattern.columns, weights=terms, minlength=len(x))
+    if not np.isfinite(slope).all():
+        return outcome
+    z = np.where(low & (slope > 0), -slope, np.where(high & (slope < 0), -slope, outcome.bound_multipliers))
+    return replace(outcome, x=inside, bound_multipliers=z)
 
 
 def row_scales(model: Model, problem: ModelProblem, x: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import sympy
 
+from optdsl.engine.domains import domains_of, within
 from optdsl.engine.lower import Lowering, lower_over
 from optdsl.engine.residuals import squares_of
 from optdsl.engine.rows import Point, RowSystem, merged, with_affine_slots
@@ -155,11 +156,14 @@ class ModelProblem(ArrayProblem):
     """A model's continuous part as an `optdsl.nlp.Nlp`, always minimized: of a maximum the negative.
 
     Columns are the model's; rows are the relations' instances, constraint after constraint; `places` says for each
-    relation (constraint's number, relation's number). Raises NotLowered for what the engine has no derivatives for.
+    relation (constraint's number, relation's number). Domains of functions tighten the bounds and, with
+    `domain_rows`, add rows after those of the model. Raises NotLowered for what the engine has no derivatives for.
     """
 
-    def __init__(self, model: Model, *, convex: bool = False, smoothing: float = 0.0) -> None:
-        self.model = model
+    def __init__(
+        self, model: Model, *, convex: bool = False, smoothing: float = 0.0, domain_rows: bool = False
+    ) -> None:
+        self.model, self.domain_rows = model, domain_rows
         lowering = Lowering(model, smoothing)
         objective = model.objective
         self.places: list[tuple[int, int]] = []
@@ -173,23 +177,34 @@ class ModelProblem(ArrayProblem):
                 rows.append(lowering.space(relation.body, frame))
                 lower.append(_side(model, relation.lower, frame, -np.inf))
                 upper.append(_side(model, relation.upper, frame, np.inf))
-        bounds_lower, bounds_upper, start = _columns(model)
+        *self.declared, start = _columns(model)
+        *bounds, inside = within(list(domains_of(lowering)), *self.declared)
+        for space in inside if domain_rows else ():
+            rows.append(space)
+            lower.append(np.zeros(space.lanes))
+            upper.append(np.full(space.lanes, np.inf))
         super().__init__(
             None if objective is None else lower_over(lowering, objective.body, None),
             rows,
             (np.concatenate(lower), np.concatenate(upper)),
-            (bounds_lower, bounds_upper),
+            (bounds[0], bounds[1]),
             start,
             sign=-1.0 if objective is not None and objective.sense == "maximize" else 1.0,
             convex=convex,
         )
+
+    @property
+    def edged(self) -> bool:
+        """Whether a function's domain ends inside the declared bounds."""
+        return bool((self.lower > self.declared[0]).any() or (self.upper < self.declared[1]).any())
 
     # ------------------------------------------------------------------------------------------------------- words
 
     def describe(self) -> str:
         """A line for each template: lanes, slots, operations and what its derivatives cost."""
         lines = []
-        named = [(self.model.constraints[k].name, s) for (k, _), s in zip(self.places, self.system.spaces, strict=True)]
+        own = zip(self.places, self.system.spaces, strict=False)  # rows of domains come after those of the model
+        named = [(self.model.constraints[k].name, space) for (k, _), space in own]
         if self._objective is not None and self.model.objective is not None:
             named.insert(0, (self.model.objective.name, self._objective))
         for name, space in named:

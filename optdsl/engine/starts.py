@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optdsl.engine.domains import domains_of
 from optdsl.engine.lower import Lowering
 from optdsl.engine.problem import ArrayProblem, ModelProblem
 from optdsl.engine.space import Space
 from optdsl.methods.driver import Limits, drive
 from optdsl.methods.interior_point import InteriorPoint
-from optdsl.model.model import DomainCondition, Model
+from optdsl.model.model import Model
 from optdsl.nlp import Pattern
-from optdsl.terms.frame import Frame
-from optdsl.terms.nodes import Over
 
 MARGIN = 1e-2
 """How far inside a domain a start is put, where there is room."""
@@ -120,34 +119,13 @@ class _Nearest(ArrayProblem):
 
 def _inside_domains(model: Model, problem: ModelProblem, x: np.ndarray) -> np.ndarray | None:
     """A point near x inside all domains, by the interior point method on the domains' conditions; None: not found."""
-    lowering = Lowering(model)
-    spaces, signs = [], []
-    for over, condition in _conditions(model):
-        if condition.kind == "nonzero":
-            continue
-        frame = Frame() if over is None else model.lanes_of(over)
-        for inner in condition.overs:
-            frame = model.lanes.extend(frame, inner).child
-        space = lowering.space(condition.expression, frame)
-        spaces.append(space)
-        signs.append(np.full(space.lanes, MARGIN))
+    spaces = [domain.space for domain in domains_of(Lowering(model))]
     if not spaces:
         return None
-    lowest = np.concatenate(signs)
+    lowest = np.full(sum(space.lanes for space in spaces), MARGIN)
     for margin in (1.0, 1e-4):
         near = _Nearest(x, spaces, (lowest * margin, np.full(len(lowest), np.inf)), problem)
         outcome = drive(InteriorPoint(tolerance=1e-4), near, Limits(iterations=200, seconds=10.0))
         if defined(problem, outcome.x):
             return outcome.x
     return None
-
-
-def _conditions(model: Model) -> Iterator[tuple[Over | None, DomainCondition]]:
-    """The domain conditions of all partial functions, with the iterators of their statement."""
-    if model.objective is not None:
-        for condition in model.objective.conditions:
-            yield None, condition
-    for constraint in model.constraints:
-        for relation in constraint.relations:
-            for condition in relation.conditions:
-                yield constraint.over, condition

@@ -1,0 +1,183 @@
+"""The engine's route: words that are earned, duals by moving right-hand sides, starts, conflicts, rays, refusals."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import optdsl
+from optdsl.errors import NotSolvable, OptionError
+
+
+def solved(text: str, **keywords: object) -> optdsl.Solution:
+    return optdsl.parse(text).solve(**keywords)
+
+
+TRAP = "var x >= 0, <= 4 init 1\nvar y >= 0, <= 4 init 1\nminimize x*y\nsubject to\n  s: x + y = 2\n"
+
+
+@pytest.mark.parametrize("method", [None, "ipm", "sqp", "augmented_lagrangian"])
+def test_the_trap_ends_at_the_minimum(method: str | None) -> None:
+    """RESULT's classic: the start is the maximum, and a first-order point."""
+    solution = solved(TRAP, method=method)
+    assert solution.status == "locally_optimal" and solution.guarantee == "local"
+    assert abs(solution.objective) < 1e-6
+    assert solution.checks.second_order == "satisfied"
+
+
+def test_a_saddle_without_constraints_is_left() -> None:
+    solution = solved("var x >= -2, <= 2 init 0\nvar y >= -2, <= 2 init 0\nminimize x*y + 0.1*x^4\n")
+    assert solution.status == "locally_optimal" and solution.objective < -2
+
+
+def test_hs71_with_its_duals() -> None:
+    text = (
+        "var x[1..4] >= 1, <= 5\nminimize x[1]*x[4]*(x[1] + x[2] + x[3]) + x[3]\nsubject to\n"
+        "  all: x[1]*x[2]*x[3]*x[4] >= {low}\n  ball: sum(x[i]^2 for i in 1..4) = {radius}\n"
+    )
+    solution = solved(text.format(low=25, radius=40))
+    assert solution.objective == pytest.approx(17.0140173, rel=1e-7)  # Hock and Schittkowski 1981
+    step = 1e-4
+    for name, low, radius in (("all", step, 0.0), ("ball", 0.0, step)):
+        up = solved(text.format(low=25 + low, radius=40 + radius)).objective
+        down = solved(text.format(low=25 - low, radius=40 - radius)).objective
+        assert float(solution.dual(name)) == pytest.approx((up - down) / (2 * step), rel=1e-4)
+    assert solution.slack("all") == pytest.approx(0.0, abs=1e-6)
+    up = solved(text.format(low=25, radius=40).replace(">= 1,", f">= {1 + step},")).objective
+    down = solved(text.format(low=25, radius=40).replace(">= 1,", f">= {1 - step},")).objective
+    assert np.asarray(solution.reduced_cost("x")).sum() == pytest.approx((up - down) / (2 * step), rel=1e-4)
+
+
+def test_duals_of_a_maximum() -> None:
+    text = "var x >= 0 init 1\nvar y >= 0 init 1\nmaximize x*y\nsubject to\n  c: x^2 + y^2 <= {r}\n"
+    solution = solved(text.format(r=2), method="ipm")
+    up, down = (solved(text.format(r=r), method="ipm").objective for r in (2.001, 1.999))
+    assert solution.objective == pytest.approx(1.0, rel=1e-6)
+    assert float(solution.dual("c")) == pytest.approx((up - down) / 0.002, rel=1e-4)
+
+
+CONVEX = [
+    "var x[1..3] >= 0\nminimize sum((x[i] - i)^2 for i in 1..3)\n"
+    "subject to\n  a: sum(x) <= 3\n  b[i in 1..2]: x[i] <= 2*x[i+1]\n",
+    "var x >= 0.1\nvar y\nminimize exp(x) - log(x) + y^2\nsubject to\n  a: 3 <= x + y\n  b: x^2 + y^2 <= 16\n",
+    "var x[1..3]\nmaximize log(1 + x[1]) + 2*log(2 + x[2]) + log(x[3] + 3)\n"
+    "subject to\n  s: sum(x) = 4\n  t: 10 >= sum(x[i]^2 for i in 1..3)\n",
+    "var x[1..2] <= 3\nminimize logsumexp([x[1], 2*x[2]]) - x[1]\n"
+    "subject to\n  a: -5 <= x[1] - x[2] <= 1\n  b: x[1] >= -4\n",
+]
+
+
+@pytest.mark.parametrize("text", CONVEX)
+def test_convex_models_by_either_route(text: str) -> None:
+    """Objective, point and duals of the engine are those of the convex solvers, and the proof makes them global."""
+    here, there = solved(text, method="ipm"), solved(text)
+    assert here.status == there.status == "optimal" and here.guarantee == "global"
+    assert here.objective == pytest.approx(there.objective, rel=1e-6, abs=1e-6)
+    for name in there.variables:
+        np.testing.assert_allclose(here[name], there[name], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(here.reduced_cost(name), there.reduced_cost(name), rtol=1e-3, atol=1e-4)
+    for name in there.constraints:
+        np.testing.assert_allclose(here.dual(name), there.dual(name), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(here.slack(name), there.slack(name), rtol=1e-3, atol=1e-4)
+
+
+def test_infeasible_here() -> None:
+    solution = solved("var x\nvar y\nminimize x\nsubject to\n  ball: x^2 + y^2 <= 1\n  far: x*y >= 2\n")
+    assert solution.status == "infeasible" and solution.guarantee == "local"
+    assert solution.conflict is not None and not solution.conflict.irreducible
+    assert {m.name for m in solution.conflict.members} <= {"ball", "far"} and solution.conflict.members
+
+
+def test_unbounded_with_a_ray() -> None:
+    solution = solved("var x\nvar y >= 1\nminimize x^3 - y\nsubject to\n  c: x*y <= 5\n")
+    assert solution.status == "unbounded"
+    record = json.loads(solution.to_json())
+    assert record["ray"] is not None or record["why"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "-log(x - y - 5) + x^4 + sin(y)^2",
+        "-sqrt(x - 3) + cos(y) + x",
+        "x / (y - 2)^2 + (x - 1)^2 * y^2",
+        "(asin(x - 7) - 0.5)^2 + sin(y)",
+    ],
+)
+def test_starts_in_domains_are_found(body: str) -> None:
+    solution = solved(f"var x >= -20, <= 20\nvar y >= -20, <= 20\nmaximize -({body}) - 0.001*x^4 - 0.001*y^4\n")
+    assert solution.objective is not None and np.isfinite(solution.objective)
+    assert solution.status.acceptable
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "a: x*y + x = 2\n  b: 2*x*y + 2*x = 4\n  c: y = 1",  # dependent, more equalities than variables
+        "a: x + y = 2\n  b: x + y = 2",
+        "a: x*y >= 1\n  b: x*y >= 1\n  c: x + y <= 9\n  d: 2*x + 2*y <= 18",
+        "a: x = 1\n  b: y = 1",
+    ],
+)
+def test_degenerate_rows_are_solved(rows: str) -> None:
+    solution = solved(f"var x init 2\nvar y init 3\nminimize (x - 1)^4 + x*y + (y - 1)^2\nsubject to\n  {rows}\n")
+    assert solution.status.acceptable
+    assert solution.objective == pytest.approx(1.0, abs=1e-5)
+
+
+def test_kinks_are_met_without_a_claim() -> None:
+    text = "var x >= -3, <= 5\nvar y >= -3, <= 5\nminimize abs(x*y - 1) + (x - 2)^2 + max(y - x^2, 0)\n"
+    solution = solved(text)
+    assert solution.status == "feasible" and solution.guarantee == "none"
+    assert solution.objective == pytest.approx(0.0, abs=1e-6)
+    assert solution.checks.second_order == "not_smooth"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("var x >= -3, <= 5\nminimize floor(x)*x + x^2\n", "jumps where `floor` does"),
+        ("var x integer >= 0, <= 5\nvar y >= 0, <= 5\nminimize sin(x*y) + x\n", "`x` must be whole"),
+        ("var X[1..2, 1..2] psd\nminimize X[1, 1]*X[2, 2] - X[1, 2]^3\n", "`X` must be semidefinite"),
+    ],
+)
+def test_what_no_method_honors_is_refused(text: str, words: str) -> None:
+    with pytest.raises(NotSolvable, match=words):
+        solved(text)
+
+
+def test_a_method_that_does_not_fit_is_refused_with_the_reason() -> None:
+    with pytest.raises(OptionError, match="it takes no constraints, and there are 1"):
+        solved(TRAP, method="lbfgs")
+    with pytest.raises(OptionError, match="tol"):
+        solved(TRAP, method="ipm", options={"tol": -1.0})
+
+
+def test_without_objective_a_point_is_found() -> None:
+    solution = solved("var x init 3\nvar y init 1\nsubject to\n  a: sin(x) + y = 1\n  b: x*y = 2\n")
+    assert solution.status == "feasible" and solution.objective is None
+    x, y = float(solution["x"]), float(solution["y"])
+    assert abs(np.sin(x) + y - 1) < 1e-6 and abs(x * y - 2) < 1e-6
+
+
+def test_the_trace_has_the_iterations() -> None:
+    solution = solved(TRAP, method="ipm")
+    assert solution.trace.columns[:4] == ("iter", "objective", "primal", "dual")
+    assert solution.trace["objective"][-1] == pytest.approx(solution.objective, abs=1e-6)
+    assert (np.diff(solution.trace["iter"]) >= 0).all()
+
+
+def test_an_iteration_limit_is_said() -> None:
+    text = "var x init -1.2\nvar y init 1\nminimize 100*(y - x^2)^2 + (1 - x)^2\nsubject to\n  c: x^3 + y <= 9\n"
+    solution = solved(text, method="ipm", options={"max_iter": 3})
+    assert solution.status == "iteration_limit" and solution.guarantee == "none"
+
+
+def test_small_models_are_started_elsewhere_too() -> None:
+    """From its start this one (Hock and Schittkowski 2) ends in the worse of two valleys."""
+    text = "var x init -2\nvar y >= 1.5 init 1\nminimize 100*(y - x^2)^2 + (1 - x)^2\n"
+    assert solved(text).objective == pytest.approx(0.0504261879, abs=1e-8)
+    assert any("other starts were tried" in note for note in solved(text).notes)
+    assert solved(text, method="trust_region").objective == pytest.approx(4.9412293, rel=1e-6)
