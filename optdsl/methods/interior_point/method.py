@@ -77,6 +77,7 @@ class InteriorState:
     nearly: Nearly | None = None
     drifting: int = 0
     polished_at: float = np.inf
+    renewed_at: float = np.inf
 
     @property
     def x(self) -> np.ndarray:
@@ -191,13 +192,14 @@ class InteriorPoint:
         """One iteration, of the problem or of its restoration."""
         if state.restoring is not None:
             return self._restoration_step(state)
-        assert state.main is not None
-        if state.main.mu < state.polished_at and state.main.errors().largest <= POLISHED_FROM:
-            early = polished(state.main)
+        main = state.main
+        assert main is not None
+        if main.mu < state.polished_at and main.errors().largest <= POLISHED_FROM:
+            early = polished(main)
             if early is not None and self._feasible(early):
                 return _final(replace(state, main=early, record=_record(early, None, 1.0)), Ending.CONVERGED)
-            state = replace(state, polished_at=state.main.mu)
-        done = advance(state.main)
+            state = replace(state, polished_at=main.mu)
+        done = advance(main)
         if done.event is Event.STEP:
             record = _record(done.phase, None, done.alpha)
             direction = done.direction.dw[: done.phase.form.n] if done.direction is not None else None
@@ -258,6 +260,9 @@ class InteriorPoint:
         main = done.phase
         hopeless = main.at.theta <= 1e-2 * self.tolerance * max(1, main.form.m) or main.form.m == 0
         if hopeless or done.event is Event.STUCK:
+            if main.mu < state.renewed_at and done.event is Event.BLOCKED:
+                note = "no acceptable step: multipliers are started anew"
+                return self._judged(_renewed(replace(state, renewed_at=main.mu), note))
             return _given_up(state)
         return self._restored(state, main, "no acceptable step")
 
@@ -338,6 +343,19 @@ def _given_up(state: InteriorState) -> InteriorState:
         return replace(state, ending=Ending.NO_PROGRESS)
     best = state.nearly
     return _final(replace(state, main=best.main, restoring=None, record=best.record), Ending.ACCEPTABLE)
+
+
+def _renewed(state: InteriorState, note: str) -> InteriorState:
+    """The state with multipliers that fit its point and barrier parameter, and an empty filter."""
+    main = state.main
+    assert main is not None
+    form, at = main.form, main.at
+    z = np.minimum(main.mu / at.gaps, LARGEST_MULTIPLIER)
+    pulled = at.gradient - form.bounds.spread(form.bounds.sign * z)
+    y = least_squares_multipliers(form, main.kkt, pulled, at.jacobian, LARGEST_MULTIPLIER)
+    new = point(form, at.w, y, z, (at.f, at.c), (at.gradient, at.jacobian))
+    main = replace(main, at=new, filter=main.filter.emptied(), tiny=0, slow=0)
+    return replace(state, main=main, record=replace(_record(main, None, 0.0), note=note))
 
 
 def _final(state: InteriorState, ending: Ending) -> InteriorState:

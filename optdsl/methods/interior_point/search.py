@@ -41,7 +41,7 @@ restoration instead of creeping on (deviation: the paper waits until a step fall
 BARRED, LARGEST_RESETS = 5, 5
 """After so many iterations in a row that the filter cut short it is emptied: old corners may block the way (once more,
 at most so often). A heuristic of implementations of the method, not in the paper."""
-SHORT, CLOSE = 1e-2, 1e-5
+SHORT, CLOSE = 1e-2, 1e-3
 TINY_STEP, TINY_VIOLATION = 10 * 2.2e-16, 1e-4
 
 
