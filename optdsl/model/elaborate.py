@@ -23,6 +23,7 @@ from optdsl.model.indexing import Indexing
 from optdsl.model.literals import chain_of, hint_for, kind_text, literal_values, number
 from optdsl.model.mistakes import each_of
 from optdsl.model.model import DomainCondition
+from optdsl.model.powers import power_conditions
 from optdsl.model.scope import (
     Context,
     EntrySymbol,
@@ -286,7 +287,10 @@ class Elaborator(Indexing):
         result = self.elementwise([base, exponent], lambda b, p: nodes.Apply("pow", b, p), node.span)
         if power.is_Number:
             return self.with_condition(result, "positive" if power.is_negative else "nonnegative", base)
-        return result
+        if not nodes.has_variables(base.body):
+            return result
+        own = [self.align(part, result.axes, result.indices) for part in (base, exponent)]
+        return Arr(result.body, result.axes, result.indices, (*result.conditions, *power_conditions(*own)))
 
     def _compare(self, node: tree.Compare, context: Context) -> Arr:
         parts: list[Arr] = []

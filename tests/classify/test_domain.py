@@ -95,6 +95,12 @@ def _from_power() -> cp.Problem:
     return cp.Problem(cp.Minimize(cp.sum(cp.power(x, 1.5)) + cp.sum(cp.power(x, 3))), [cp.sum(x) == 3, x[0] >= 2])
 
 
+def _by_data() -> cp.Problem:
+    x = cp.Variable(3)
+    cost = cp.power(x[0], 1.5) + cp.power(x[1], 3) + x[2] + cp.power(x[0], 3)
+    return cp.Problem(cp.Minimize(cost), [cp.sum(x) == 3, x[1] >= 0.5, x[2] >= -2])
+
+
 def _definite() -> cp.Problem:
     x = cp.Variable((2, 2), PSD=True)
     return cp.Problem(cp.Minimize(cp.power(x[0, 0], 3) + cp.trace(x)), [x[0, 1] == 1])
@@ -151,6 +157,11 @@ NEEDS_D = {
         "var x[1..3]\nminimize o: sum(x[i]^1.5 for i in 1..3) + sum(x[i]^3 for i in 1..3)\nsubject to\n"
         "  s: sum(x) = 3\n  t: x[1] >= 2",
         _from_power,
+    ),
+    "domain of a power by data": cvx(
+        "set I = 1..3\nparam p[I] = [1.5, 3, 1]\nvar x[I]\nminimize o: sum(x[i]^p[i] for i in I) + x[1]^3\nsubject to\n"
+        "  s: sum(x) = 3\n  t: x[2] >= 0.5\n  u: x[3] >= -2",
+        _by_data,
     ),
     "definite": cvx(
         "var X[1..2, 1..2] psd\nminimize o: X[1,1]^3 + trace(X)\nsubject to\n  c: X[1,2] = 1", _definite
@@ -297,3 +308,18 @@ def test_an_empty_domain_is_infeasible_by_name(text: str, names: set[str]) -> No
     solution = optdsl.parse(text).solve()
     assert (solution.status.word, solution.guarantee.name.lower()) == ("infeasible", "global")
     assert solution.conflict is not None and {m.name for m in solution.conflict.members} == names
+
+
+SMOOTH_ON_D = [
+    ("var x\nminimize o: abs(x) + (x - 3)^2\nsubject to\n  c: x >= 1", "smooth"),
+    ("var x\nminimize o: abs(x) + (x - 3)^2\nsubject to\n  c: x >= -1", "nonsmooth"),
+    ("var x\nvar y\nminimize o: x\nsubject to\n  c: abs(x - y) + x^2 <= 4\n  d: x >= y", "smooth"),
+    ("var x[1..3]\nminimize o: sum(pos(x[i] - i) for i in 1..3)\nsubject to\n  c[i in 1..3]: x[i] >= i", "smooth"),
+]
+
+
+@pytest.mark.parametrize(("text", "word"), SMOOTH_ON_D)
+def test_a_kink_that_constraints_keep_away_from_is_none(text: str, word: str) -> None:
+    model = optdsl.parse(text)
+    assert model.check().problem_class.smoothness == word
+    assert model.solve().problem_class.smoothness == word

@@ -10,6 +10,7 @@ from optdsl.classify.rewrites.forms import sign_of
 from optdsl.classify.rewrites.parts import as_sigmoid
 from optdsl.classify.rewrites.place import Place
 from optdsl.model.model import DomainCondition
+from optdsl.model.powers import power_conditions
 from optdsl.terms import nodes
 from optdsl.terms.nodes import Over, has_variables
 
@@ -37,7 +38,10 @@ def brought(expression: sympy.Basic, overs: tuple[Over, ...] = ()) -> Iterator[K
             yield kind, expression.slots[position], overs
         if expression.name == "log1p":
             yield "positive", 1 + expression.slots[0], overs
-        if expression.name == "pow" and not expression.slots[1].is_Integer:
+        if expression.name == "pow" and not expression.slots[1].is_number and not has_variables(expression.slots[1]):
+            for condition in power_conditions(*expression.slots):
+                yield condition.kind, condition.expression, (*overs, *condition.overs)
+        elif expression.name == "pow" and not expression.slots[1].is_Integer:
             yield "positive" if expression.slots[1].is_negative else "nonnegative", expression.slots[0], overs
     elif isinstance(expression, nodes.Reduce):
         inner = (*overs, expression.over)
