@@ -27,8 +27,27 @@ LONGEST = 1e-2
 """A step longer than this beside the point leads to another point: it is not taken."""
 
 
+SHARP, MOST_STEPS = 1e-11, 3
+"""Further Newton steps are taken until the error is below the first number or no longer falls tenfold."""
+
+
 def polished(phase: Phase) -> Phase | None:
     """The phase at the polished point; None where it does not satisfy the conditions within the phase's tolerance."""
+    if not len(phase.form.bounds.index) and phase.errors().largest <= 0.1 * phase.tolerance:
+        return None
+    best = _stepped(phase)
+    for _ in range(MOST_STEPS - 1):
+        if best is None or best.errors().largest <= SHARP:
+            break
+        again = _stepped(best)
+        if again is None or again.errors().largest > 0.1 * best.errors().largest:
+            break
+        best = again
+    return best
+
+
+def _stepped(phase: Phase) -> Phase | None:
+    """One Newton step, where it leads to a point that satisfies the conditions."""
     form, at = phase.form, phase.at
     assert isinstance(form, Slacked)
     bounds = form.bounds
