@@ -9,7 +9,7 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 from reference_program import Expected, Program
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq, minimize, root
 
 TIGHT = {"solver": cp.CLARABEL, "tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-11}
 
@@ -174,3 +174,26 @@ def logistic() -> Expected:
     found = minimize(loss, np.zeros(3), jac=True, method="BFGS", options={"gtol": 1e-10})
     base, by_study, by_sleep = found.x
     return Expected(found.fun, values={"base": base, "by_study": by_study, "by_sleep": by_sleep})
+
+
+def equilibrium() -> Expected:
+    """The conditions of an equilibrium in the atoms' potentials and the total (White, Johnson and Dantzig, 1958)."""
+    energy = np.array([-6.089, -17.164, -34.054, -5.914, -24.721, -14.986, -24.1, -10.708, -26.662, -22.179])
+    atoms = np.array(
+        [[1, 2, 2, 0, 0, 1, 0, 0, 0, 1], [0, 0, 0, 1, 2, 1, 1, 0, 0, 0], [0, 0, 1, 0, 0, 0, 1, 1, 2, 1]], dtype=float
+    )
+    given = np.array([2.0, 1.0, 1.0])
+
+    def free_energy(amount: np.ndarray) -> float:
+        return float(amount @ (energy + np.log(amount / amount.sum())))
+
+    def gaps(unknown: np.ndarray) -> np.ndarray:
+        amount = np.exp(unknown[3] + unknown[:3] @ atoms - energy)
+        return np.append(atoms @ amount - given, amount.sum() / np.exp(unknown[3]) - 1)
+
+    balance = {"type": "eq", "fun": lambda amount: atoms @ amount - given}
+    near = minimize(free_energy, np.full(10, 0.1), bounds=[(1e-6, 2)] * 10, constraints=balance, method="SLSQP").x
+    potentials = np.linalg.lstsq(atoms.T, energy + np.log(near / near.sum()), rcond=None)[0]
+    found = root(gaps, np.append(potentials, np.log(near.sum())), tol=1e-14)
+    amount = np.exp(found.x[3] + found.x[:3] @ atoms - energy)
+    return Expected(free_energy(amount), {"balance": found.x[:3]}, {"amount": amount})
