@@ -34,8 +34,9 @@ NEAR, BOTH_SMALL, STRONG = 1e-6, 1e-3, 1e-4
 is large beside the distance, perhaps without one where both are small (a barrier keeps their product small)."""
 SMALLEST_PULL = 1e-4
 """Multipliers are measured by the objective's gradient where that is below 1, but not below this."""
-SMALL = 500
-"""Up to so many variables the null space is computed as a dense basis."""
+TINY, SMALL = 40, 500
+"""Beyond so many variables the inertia of the KKT matrix is asked first; up to so many a dense basis of the null space
+is computed where it says no."""
 MOST_FACES = 7
 """Up to so many sides active without a multiplier all faces of the critical cone are looked at."""
 
@@ -82,6 +83,8 @@ def check(
         return SecondOrder(Curvature.UNKNOWN, np.nan)
     if not len(cone.free):
         return SecondOrder(Curvature.SATISFIED, np.inf, strict=True)
+    if len(cone.free) > TINY and _convex_along(cone, cone.equal, ZERO):
+        return SecondOrder(Curvature.SATISFIED, -ZERO, strict=_convex_along(cone, cone.equal, -ZERO))
     if len(cone.free) > SMALL:
         return _large(cone, len(x))
     return _small(cone, len(x))
@@ -248,9 +251,7 @@ def _whole(cone: _Cone, direction: np.ndarray, n: int) -> np.ndarray:
 
 
 def _large(cone: _Cone, n: int) -> SecondOrder:
-    """By the inertia of the KKT matrix; where it says no, a direction by Lanczos on the projected Hessian."""
-    if _convex_along(cone, cone.equal, ZERO):
-        return SecondOrder(Curvature.SATISFIED, -ZERO, strict=_convex_along(cone, cone.equal, -ZERO))
+    """Where the inertia says no: a direction by Lanczos on the projected Hessian."""
     for rows in (cone.equal, sp.csr_array(sp.vstack([cone.equal, cone.inward]))):
         least, direction = _lanczos(cone.hessian, rows)
         if direction is None:

@@ -30,6 +30,7 @@ def at(
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "large":
         monkeypatch.setattr(second_order, "SMALL", 0)
+        monkeypatch.setattr(second_order, "TINY", 0)
 
 
 def bowl(size: float) -> SymbolicNlp:
