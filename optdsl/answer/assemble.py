@@ -123,7 +123,7 @@ def solution_of(
         show=shown_values(model, point, variables, constraints),
         checks=judged.checks,
         trace=_trace(raw, lowered.sign),
-        conflict=_conflict(lowered, stop) if infeasible else None,
+        conflict=convex_conflict(lowered, stop) if infeasible else None,
         ray=ray_answer(model, restored.ray, raw.message or None) if unbounded else None,
         notes=tuple(filter(None, (*model.warnings, *judged.notes, "" if why else raw.message))),
         duals_with_integers_fixed=raw.duals_with_integers_fixed,
@@ -168,7 +168,8 @@ def ray_answer(model: Model, direction: np.ndarray | None, why: str | None = Non
 # ---------------------------------------------------------------------------------------------------- conflicts
 
 
-def _conflict(lowered: Lowered, stop: Callable[[], bool] | None) -> ConflictAnswer:
+def convex_conflict(lowered: Lowered, stop: Callable[[], bool] | None) -> ConflictAnswer:
+    """What cannot hold together in an infeasible convex model."""
     # Imported here: only infeasible models need it.
     from optdsl.convex.conflict import find_conflict
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from optdsl.answer.assemble import conflict_answer, constraint_answers, ray_answer, variable_answers
+from optdsl.answer.assemble import conflict_answer, constraint_answers, convex_conflict, ray_answer, variable_answers
 from optdsl.answer.checks import Judgement, TransformedAnswer, judge_transformed
 from optdsl.answer.solution import ConflictAnswer, ProblemClass, Route, Solution, TraceTable
 from optdsl.answer.status import Status
 from optdsl.answer.values import let_values, shown_values
-from optdsl.classify import Analysis
+from optdsl.classify import Analysis, analyze
 from optdsl.classify.domain import on_domain
 from optdsl.classify.facts import Facts
 from optdsl.classify.geometric import Geometric, recognize_geometric
@@ -18,10 +18,11 @@ from optdsl.classify.quasi import QuasiProgram, recognize_quasiconvex
 from optdsl.classify.words import domain_is_convex
 from optdsl.convex.bisection import solve_quasi
 from optdsl.convex.geometric_answer import GeometricAnswer, solve_geometric
-from optdsl.convex.lower import Restored
+from optdsl.convex.lower import Restored, lower
 from optdsl.convex.program import Program, RawAnswer, RawStatus
-from optdsl.model.model import Model
+from optdsl.model.model import DomainCondition, Model
 from optdsl.terms import nodes
+from optdsl.terms.frame import Frame
 
 Solve = Callable[[Program], RawAnswer]
 WHY = {
@@ -58,8 +59,19 @@ def _domains_convex(model: Model, facts: Facts) -> bool:
     """Whether every partial function of the text is defined on a convex set."""
     parts = [(c.over, condition) for c in model.constraints for r in c.relations for condition in r.conditions]
     if model.objective is not None:
-        parts += [(nodes.over(()), condition) for condition in model.objective.conditions]
+        parts += [(nodes.over(()), c) for c in model.objective.conditions if not _ends_at_zero(c, facts)]
     return all(domain_is_convex(condition, model.lanes_of(over), facts) for over, condition in parts)
+
+
+def _ends_at_zero(condition: DomainCondition, facts: Facts) -> bool:
+    """Whether an argument must not be 0 and has one sign: levels that hold such points too give bounds all the same."""
+    frame = Frame().as_root()
+    for over in condition.overs:
+        frame = facts.lanes.extend(frame, over).child
+    if condition.kind != "nonzero" or not frame.size:
+        return False
+    fact = facts.find(condition.expression, frame)
+    return bool((fact.lo >= 0).all() or (fact.hi <= 0).all())
 
 
 def specialized(analysis: Analysis, special: Special | None) -> Analysis:
@@ -85,8 +97,10 @@ def solve_special(
     if isinstance(special.problem, QuasiProgram):
         levels = solve_quasi(special.problem, solve)
         raw = _believed(levels.raw, levels.restored)
-        found = _Found(TransformedAnswer(raw, levels.restored, None, None), levels.note)
-        judged = judge_transformed(model, analysis, found.answer, options)
+        answer = TransformedAnswer(raw, levels.restored, None, None, levels.attained)
+        judged = judge_transformed(model, analysis, answer, options)
+        conflict = convex_conflict(lower(analyze(special.problem.convex)), stop) if _infeasible(judged) else None
+        found = _Found(answer, levels.note, conflict)
     else:
         found, judged = _geometric(special.problem, analysis, solve, options, stop)
     return _solution(model, analysis, special, found, judged, method)
@@ -120,12 +134,16 @@ def _geometric(
         found = replace(positive, restored=replace(positive.restored, bound=bound))
         judged = judge_transformed(model, analysis, _of_geometric(found), options)
     conflict = None
-    if judged.status is Status.INFEASIBLE:
+    if _infeasible(judged):
         # Imported here: only infeasible models need it.
         from optdsl.convex.geometric_conflict import geometric_conflict
 
         conflict = conflict_answer(model, *geometric_conflict(problem, found.lowered, stop))
     return _Found(_of_geometric(found), found.note, conflict), judged
+
+
+def _infeasible(judged: Judgement) -> bool:
+    return judged.status is Status.INFEASIBLE
 
 
 def _of_geometric(found: GeometricAnswer) -> TransformedAnswer:

@@ -84,9 +84,18 @@ def times(a: Interval, b: Interval) -> Interval:
 
 
 def plus(a: Interval, b: Interval) -> Interval:
-    """The sum."""
+    """The sum; an end that is computed without rounding stays as it is."""
     with np.errstate(all="ignore"):
-        return outward(a.lo + b.lo, a.hi + b.hi)
+        lo, hi = a.lo + b.lo, a.hi + b.hi
+        box = outward(lo, hi)
+        kept = _sums_exactly(a.lo, b.lo, lo), _sums_exactly(a.hi, b.hi, hi)
+    return Interval(np.where(kept[0], lo, box.lo), np.where(kept[1], hi, box.hi))
+
+
+def _sums_exactly(a: Array, b: Array, total: Array) -> Array:
+    """Where a + b = total without rounding (Knuth's TwoSum)."""
+    share = total - a
+    return (a - (total - share)) + (b - share) == 0
 
 
 def minus(a: Interval, b: Interval) -> Interval:
@@ -121,9 +130,16 @@ def increasing(raw: Raw, low: float = -np.inf, high: float = np.inf, floor: floa
         with np.errstate(all="ignore"):
             lo = raw(np.clip(x.lo, low, high), *values)
             hi = raw(np.clip(x.hi, low, high), *values)
-        return whole_where((x.hi < low) | (x.lo > high), outward(lo, hi, floor, ceiling))
+        box = outward(lo, hi, floor, ceiling)
+        exact = Interval(np.where(_is_root(x.lo, lo), 0.0, box.lo), np.where(_is_root(x.hi, hi), 0.0, box.hi))
+        return whole_where((x.hi < low) | (x.lo > high), exact)
 
     return rule
+
+
+def _is_root(x: Array, value: Array) -> Array:
+    """Where a function is 0 without rounding: the roots of the rows' functions are at 0 or 1 (log 1 = 0)."""
+    return (value == 0) & ((x == 0) | (x == 1))
 
 
 def decreasing(raw: Raw, low: float = -np.inf, high: float = np.inf, floor: float = -np.inf,

@@ -18,6 +18,7 @@ import numpy as np
 import sympy
 
 from optdsl.atoms import ARRAYWISE, ENTRIES, REDUCTIONS, Interval, Smoothness, interior
+from optdsl.atoms.intervals import plus
 from optdsl.model.model import Model
 from optdsl.terms import nodes
 from optdsl.terms.evaluate import Lanes
@@ -155,12 +156,11 @@ class Facts:
 
     def _add(self, node: sympy.Add, frame: Frame) -> Fact:
         parts = [self._of_parts(p, frame) for p in node.args]
-        lo, hi = parts[0].lo, parts[0].hi
+        box = parts[0].interval
         for part in parts[1:]:
-            with np.errstate(invalid="ignore", over="ignore"):
-                lo, hi = _outward(lo + part.lo, hi + part.hi)
+            box = plus(box, part.interval)
         curvature = _sum_curvature([p.curvature for p in parts])
-        return Fact(lo, hi, curvature, _roughest(parts), "a sum of terms of one curvature")
+        return Fact(box.lo, box.hi, curvature, _roughest(parts), "a sum of terms of one curvature")
 
     def _mul(self, node: sympy.Mul, frame: Frame) -> Fact:
         moving = [f for f in node.args if has_variables(f)]

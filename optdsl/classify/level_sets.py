@@ -77,6 +77,9 @@ class Levels:
         if shifted is not None:
             part, moved, turned = shifted
             return self.levels(part, moved, -sign if turned else sign, over, frame)
+        power = self._common_power(node, frame)
+        if power is not None:
+            return self.levels(power, level, sign, over, frame)
         ratio = self.ratio(node, frame)
         if ratio is not None:
             return self._ratio(node, ratio, level, sign, over, frame)
@@ -98,6 +101,7 @@ class Levels:
         if shifted is not None:
             data = (a for a in node.args if not has_variables(a))
             return shifted[0], not shifted[2], node.func(inner, *data)
+        node = self._common_power(node, frame) or node
         increasing = self._monotone(node, frame)
         if increasing is None:
             return None
@@ -124,6 +128,19 @@ class Levels:
         if not ((value > 0).all() or (value < 0).all()):
             return None
         return part, level / factor, bool((value < 0).all())
+
+    def _common_power(self, node: sympy.Expr, frame: Frame) -> sympy.Expr | None:
+        """x^3 / (x + y)^3 as the power of x / (x + y): SymPy multiplies integer powers of quotients out."""
+        if not isinstance(node, sympy.Mul) or not all(isinstance(f, sympy.Pow) and f.exp.is_Integer for f in node.args):
+            return None
+        sizes = {abs(int(f.exp)) for f in node.args}
+        power = sizes.pop()
+        if sizes or power == 1:
+            return None
+        inner = sympy.Mul(*(sympy.Pow(f.base, int(f.exp) // power) for f in node.args))
+        if power % 2 == 0 and not bool((self.facts.find(inner, frame).lo >= 0).all()):
+            return None
+        return nodes.Apply("pow", inner, sympy.Integer(power))
 
     def ratio(self, node: sympy.Expr, frame: Frame) -> Ratio | None:
         """A quotient with a denominator of known sign."""

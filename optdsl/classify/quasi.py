@@ -180,7 +180,11 @@ class _Recognizer:
                         raise _Broken(
                             NotQuasiconvex(constraint.name, reason_.reason, where, reason_.node)
                         ) from None
-                    made.extend(_constraint_of(r, constraint.name, constraint.span, constraint.marks) for r in rows)
+                    for r in rows:
+                        one = _constraint_of(r, constraint.name, constraint.span, constraint.marks)
+                        side = one.relations if sign > 0 else (Relation(-r.body, sympy.Integer(0), None),)
+                        axes = constraint.axes if r.over == constraint.over else ()
+                        made.append(replace(one, axes=axes, relations=side))
         return made
 
     # ------------------------------------------------------------------------------------------------ objective

@@ -32,6 +32,10 @@ LEVELS = 100
 """Most levels that are tried."""
 FARTHEST = 1e12
 """Beyond this value of the core the problem counts as unbounded."""
+JUMP = 1e-4
+"""A step of the objective: what rounding of the point in its last digits does not change a continuous function by."""
+FAR_OUT = 1e6
+"""How far a point is moved toward a limit at infinity."""
 _USABLE = frozenset({RawStatus.OPTIMAL, RawStatus.INACCURATE})
 
 
@@ -42,6 +46,7 @@ class QuasiAnswer:
     raw: the solver's last words, its status that of the whole run, its `x` the model's columns, its trace one row a
     level. restored: in the model's terms; multipliers only where one convex program gave the answer. objective: the
     user's, at the point. note: what a reader should know, "" for nothing. solves: how many programs were solved.
+    attained: False where the bound is a limit that no point reaches.
     """
 
     raw: RawAnswer
@@ -49,6 +54,7 @@ class QuasiAnswer:
     objective: float | None = None
     note: str = ""
     solves: int = 1
+    attained: bool = True
 
 
 _NOTHING = Restored(None, None, None, None, None)
@@ -87,15 +93,40 @@ def _by_core(problem: QuasiProgram, solve: Solve) -> QuasiAnswer:
 def _outward(problem: QuasiProgram, raw: RawAnswer, core: Restored) -> QuasiAnswer:
     """An answer for the core as one for the objective: bound and multipliers through the outer functions."""
     assert core.x is not None
-    objective = problem.value(core.x)
-    if not np.isfinite(objective) and np.isnan(problem.value_at_core(problem.value_of_core(core.x))):
-        return _at_the_edge(problem, raw, problem.value_of_core(core.x))
+    assert problem.model.objective is not None
+    sense = 1.0 if problem.model.objective.sense == "minimize" else -1.0
+    x = _before_a_jump(problem, core.x, problem.value, sense)
+    objective, at = problem.value(x), problem.value_of_core(x)
+    if not np.isfinite(objective) and np.isnan(problem.value_at_core(at)):
+        return _at_the_edge(problem, raw, at)
     bound = None if core.bound is None else problem.value_at_core(core.bound)
-    rate = None if problem.rewritten else _rate(problem, problem.value_of_core(core.x))
+    rate = None if problem.rewritten else _rate(problem, at)
     duals = None if core.duals is None or rate is None else _for_the_user(problem, core.duals, rate)
     reduced = None if core.reduced_cost is None or rate is None else rate * core.reduced_cost
-    restored = Restored(core.x, duals, reduced, bound, None)
+    restored = Restored(x, duals, reduced, bound, None)
     return QuasiAnswer(raw, restored, objective)
+
+
+def _before_a_jump(
+    problem: QuasiProgram, x: np.ndarray, value: Callable[[np.ndarray], float], sign: float
+) -> np.ndarray:
+    """The point, or its entries rounded by less than the checks' tolerance where that takes a step of the value.
+
+    `sign` 1 where smaller values are better.
+
+    A solver's 1 + 1e-10 is 1 to every check, and 2 to `ceil`.
+    """
+    columns = problem.model.columns
+    variables = problem.model.variables.values()
+    lower, upper = (np.concatenate([np.zeros(0), *(getattr(v, s) for v in variables)]) for s in ("lower", "upper"))
+    best, least = x, sign * value(x)
+    for decimals in (9, 8, 7):
+        rounded = x.copy()
+        rounded[:columns] = np.clip(np.round(x[:columns], decimals), lower, upper)
+        found = sign * value(rounded)
+        if found < least - JUMP * max(1.0, abs(least)):
+            best, least = rounded, found
+    return best
 
 
 def _at_the_edge(problem: QuasiProgram, raw: RawAnswer, core: float) -> QuasiAnswer:
@@ -144,9 +175,22 @@ def _endless(problem: QuasiProgram, raw: RawAnswer) -> QuasiAnswer:
     """The core has no bound: the objective has none either, or a limit that it does not reach."""
     limit = problem.value_at_core(-problem.sign * np.inf)
     if not np.isfinite(limit):
-        return QuasiAnswer(raw, _NOTHING, note="the objective improves without end")
+        ray = _straight(problem, raw)
+        straight = "" if ray is not None else ", but along no straight line that is known"
+        return QuasiAnswer(raw, replace(_NOTHING, ray=ray), note=f"the objective improves without end{straight}")
     note = f"the objective comes as near to {limit:g} as wanted without reaching it"
     return QuasiAnswer(raw, replace(_NOTHING, bound=limit), note=note)
+
+
+def _straight(problem: QuasiProgram, raw: RawAnswer) -> np.ndarray | None:
+    """The core's ray (n,); of a ratio only where the denominator stands still on it."""
+    columns = problem.model.columns
+    if raw.ray is None or problem.kind == "levels":
+        return None
+    size = float(np.abs(raw.ray[:columns]).max(initial=0.0))
+    if size == 0 or (problem.kind == "linear ratio" and abs(raw.ray[-1]) > 1e-9 * size):
+        return None
+    return raw.ray[:columns] / size
 
 
 # ----------------------------------------------------------------------------------------- ratios of affine functions
@@ -170,8 +214,7 @@ def _by_ratio(problem: QuasiProgram, solve: Solve) -> QuasiAnswer:
     scale = float(raw.x[-1])
     if scale <= 1e-9 * max(1.0, float(np.abs(raw.x).max())):
         limit = problem.value_at_core(problem.sign * (made.cost @ raw.x))
-        note = f"the objective comes as near to {limit:g} as wanted without reaching it, as points run to infinity"
-        return QuasiAnswer(replace(raw, status=RawStatus.UNBOUNDED, x=None), replace(_NOTHING, bound=limit), note=note)
+        return _far_out(problem, raw, limit, solve)
     proved = _proved_minimum(made, raw)
     back = _from_homogeneous(raw, lowered.program, scale, proved)
     restored, sign = lowered.restore(back), problem.sign  # the ratio was minimized with the sign of its sense
@@ -182,6 +225,22 @@ def _by_ratio(problem: QuasiProgram, solve: Solve) -> QuasiAnswer:
         bound=None if restored.bound is None else sign * restored.bound,
     )
     return _outward(problem, back, turned)
+
+
+def _far_out(problem: QuasiProgram, raw: RawAnswer, limit: float, solve: Solve) -> QuasiAnswer:
+    """The best ratio lies at infinity, in a direction: a point far out in it, and the limit as the bound."""
+    assert raw.x is not None
+    columns = problem.model.columns
+    note = f"the objective comes as near to {limit:g} as wanted without reaching it, as points run to infinity"
+    inside = solve(lower(analyze(problem.convex)).program)
+    if inside.x is None or inside.status not in _USABLE:
+        nothing = replace(_NOTHING, bound=limit)
+        return QuasiAnswer(replace(raw, status=RawStatus.UNBOUNDED, x=None), nothing, note=note)
+    direction = raw.x[:columns] / np.abs(raw.x[:columns]).max()
+    x = inside.x[:columns] + FAR_OUT * np.where(np.abs(direction) > 1e-9, direction, 0.0)
+    restored = replace(_NOTHING, x=x, bound=limit)
+    ended = replace(raw, status=RawStatus.INACCURATE, x=x, row_dual=None, reduced_cost=None, cone_duals=())
+    return QuasiAnswer(ended, restored, problem.value(x), note, 2, attained=False)
 
 
 def _homogeneous(
@@ -281,7 +340,7 @@ class _Search:
                 return _endless(self.problem, replace(self.raw, status=RawStatus.UNBOUNDED, x=None))
             before = self.best
             if not self._try(self._next_level()):
-                return self._answer(RawStatus.NUMERICAL_ERROR, "a level could not be decided")
+                return self._answer(RawStatus.INACCURATE, "a level could not be decided; the bound holds as it stands")
             self.rows.append((len(self.rows) + 1, sign * self.best, sign * self.bound, before - self.best))
         return self._answer(RawStatus.ITERATION_LIMIT)
 
@@ -334,8 +393,8 @@ class _Search:
             return False
         before = self.best if self.x is not None else np.inf
         self._take(raw.x)
-        proved = _miss_bound(lowered.program, raw)
-        if proved > 0:
+        proved = _proved_minimum(lowered.program, raw)
+        if proved is not None and proved > 0:
             return self._raised(level)
         if self.x is None:
             self.best *= 4.0
@@ -354,6 +413,7 @@ class _Search:
     def _take(self, x: np.ndarray) -> None:
         """Keep a feasible point when it is the best so far."""
         point = x[: self.problem.model.columns]
+        point = _before_a_jump(self.problem, point, self.problem.value_of_core, self.problem.sign)
         value = self.problem.sign * self.problem.value_of_core(point)
         if np.isfinite(value) and (self.x is None or value < self.best):
             self.best, self.x = value, point
@@ -372,15 +432,6 @@ class _Search:
         bound = problem.value_at_core(problem.sign * self.bound)
         restored = Restored(self.x, None, None, bound if np.isfinite(bound) else None, None)
         return QuasiAnswer(replace(raw, bound=restored.bound), restored, problem.value(self.x), solves=self.solves)
-
-
-def _miss_bound(program: Program, raw: RawAnswer) -> float:
-    """A lower bound of the miss: proved from the multipliers, or the solver's value less its tolerance."""
-    proved = _proved_minimum(program, raw)
-    if proved is not None:
-        return proved
-    assert raw.x is not None
-    return float(program.cost @ raw.x) + program.constant - 1e-7
 
 
 def _proved_minimum(program: Program, raw: RawAnswer) -> float | None:
