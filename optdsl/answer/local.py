@@ -53,6 +53,8 @@ class Prepared:
     options: Mapping[str, object]
     asked: bool = False
     """Whether the method was asked for: then it runs once, from the start given."""
+    given: bool = False
+    """Whether the model gives a start."""
 
     @property
     def model(self) -> Model:
@@ -67,9 +69,10 @@ def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object
     problem = _problem(analysis, smoothing)
     if method is None and problem.residuals is None:  # then the method is free to take rows
         problem = _problem(analysis, smoothing, domain_rows=True)
+    given = bool(np.isfinite(problem.start).any())
     notes = _give_start(model, problem)
     choice = choose_method(problem, method)
-    return Prepared(analysis, problem, choice, notes, options, method is not None)
+    return Prepared(analysis, problem, choice, notes, options, method is not None, given)
 
 
 def takes(analysis: Analysis) -> bool:
@@ -153,7 +156,7 @@ def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAns
     limits = _limits(prepared, watching)
     answer = solve_locally(problem, method, limits, _watcher(problem, watching))
     if not prepared.asked:
-        look = look_again(problem, method, answer, limits)
+        look = look_again(problem, method, answer, limits, prepared.given)
         answer = replace(look.answer, notes=(*look.answer.notes, *filter(None, (look.note,))))
     if not _kinked(prepared.analysis):
         return problem, answer

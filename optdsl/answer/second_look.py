@@ -1,8 +1,8 @@
 """Other starts for small models that are not convex: a local method sees only the valley that it starts in.
 
 A few more runs of a small model cost less than its text took to read, and often find a lower point or a feasible one.
-The starts are points of a Sobol sequence in the box of the bounds, or around the first start where there are none:
-the same in every run.
+The starts are spread evenly in the box of the bounds, or around the first start where there are none: the same in
+every run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
 
 from optdsl.engine.problem import ModelProblem
 from optdsl.engine.starts import defined
@@ -25,6 +24,10 @@ LOOKS, PATIENT_LOOKS = 5, 12
 """Other starts after a run that ended well, and after one that did not."""
 REACH = (1.0, 10.0)
 """Distances from the first start, relative to its size, where there are no bounds."""
+POINTS_A_VARIABLE, MOST_POINTS = 128, 1024
+"""Points of a box whose values are looked at."""
+PROMISING, APART = 24, 0.08
+"""How many of them are starts, and how far they are apart, as a share of the box."""
 LOWER = 1e-7
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
 
@@ -37,8 +40,14 @@ class Look:
     note: str = ""
 
 
-def look_again(problem: ModelProblem, method: Method[Any], answer: LocalAnswer, limits: Limits) -> Look:
-    """The best of the first answer and those from other starts; large or convex problems are left as they are."""
+def look_again(
+    problem: ModelProblem, method: Method[Any], answer: LocalAnswer, limits: Limits, given: bool = True
+) -> Look:
+    """The best of the first answer and those from other starts; large or convex problems are left as they are.
+
+    given: whether the model gives a start. Where it does not, and there are bounds alone, the starts are the most
+    promising of many points in the box.
+    """
     if problem.convex or problem.width > SMALL or problem.count > 2 * SMALL or not problem.width:
         return Look(answer)
     well = answer.outcome.ending in ENDED_WELL
@@ -46,20 +55,21 @@ def look_again(problem: ModelProblem, method: Method[Any], answer: LocalAnswer, 
         return Look(answer)
     best, tried, lower = answer, 0, 0
     short = replace(limits, iterations=min(limits.iterations, 500))
-    for start in _starts(problem, LOOKS if well else PATIENT_LOOKS):
+    count = LOOKS if well else PATIENT_LOOKS
+    for start in _scattered(problem) if _is_box(problem) and not given else _starts(problem, count):
         if limits.stop is not None and limits.stop():
             break
         found = solve_locally(StartedAt(problem, start), method, short)
         tried += 1
         if _is_better(found, best):
             best, lower = found, lower + 1
-            if not well:
+            if not well and problem.count:
                 break
     if not tried:
         return Look(answer)
-    count = "1 other start was" if tried == 1 else f"{tried} other starts were"
-    led = "one led to a better point" if lower else "none led to a better point"
-    return Look(best, f"{count} tried: {led}")
+    looked = "1 other start was" if tried == 1 else f"{tried} other starts were"
+    led = "the best of them is better" if lower else "none led to a better point"
+    return Look(best, f"{looked} tried: {led}")
 
 
 def _is_better(new: LocalAnswer, old: LocalAnswer) -> bool:
@@ -72,10 +82,43 @@ def _is_better(new: LocalAnswer, old: LocalAnswer) -> bool:
     return mine < other - LOWER * max(1.0, abs(other))
 
 
+def _spread(width: int, count: int) -> np.ndarray:
+    """Points spread evenly over the unit cube (count, width), the same in every run.
+
+    The additive recurrence of the generalized golden ratio: the root of g^(d+1) = g + 1 (Roberts 2018).
+    """
+    ratio = 2.0
+    for _ in range(60):
+        ratio = (1.0 + ratio) ** (1.0 / (width + 1))
+    steps = ratio ** -np.arange(1.0, width + 1)
+    return np.asarray((0.5 + np.arange(1, count + 1)[:, None] * steps) % 1.0)
+
+
+def _is_box(problem: ModelProblem) -> bool:
+    """Whether finite bounds are all that there is."""
+    return not problem.count and bool(np.isfinite(problem.lower).all() and np.isfinite(problem.upper).all())
+
+
+def _scattered(problem: ModelProblem) -> Iterator[np.ndarray]:
+    """The lowest of many points in a box, no two of them close to each other."""
+    unit = _spread(problem.width, min(MOST_POINTS, POINTS_A_VARIABLE * problem.width))
+    width = problem.upper - problem.lower
+    with np.errstate(all="ignore"):
+        values = np.array([problem.objective(problem.lower + point * width) for point in unit])
+    order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
+    chosen: list[np.ndarray] = []
+    for point in unit[order[np.isfinite(values[order])]]:
+        if all(np.abs(point - other).max() > APART for other in chosen):
+            chosen.append(point)
+            yield problem.lower + point * width
+        if len(chosen) == PROMISING:
+            return
+
+
 def _starts(problem: ModelProblem, count: int) -> Iterator[np.ndarray]:
     """Other starts at which all functions are defined."""
     origin = np.clip(problem.start, problem.lower, problem.upper)
-    points = qmc.Sobol(problem.width, seed=7).random(16 if count > 7 else 8)
+    points = _spread(problem.width, count + 1)
     given = 0
     for k, point in enumerate(points):
         reach = REACH[k % len(REACH)] * np.maximum(1.0, np.abs(origin))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optdsl.classify.facts import Facts
 from optdsl.engine.lower import Lowering
 from optdsl.engine.rows import affine_form
 from optdsl.engine.space import Space
@@ -26,14 +27,21 @@ class Inside:
 def domains_of(lowering: Lowering) -> Iterator[Inside]:
     """What partial functions ask of the variables, where it is the sign of an expression."""
     model = lowering.model
+    facts = Facts.of(model)
     for over, condition in _conditions(model):
         if condition.kind == "nonzero" or not lowering.varies(condition.expression):
             continue
         frame = Frame() if over is None else model.lanes_of(over)
         for inner in condition.overs:
             frame = model.lanes.extend(frame, inner).child
-        if frame.size:
+        if frame.size and not _always(facts, condition, frame):
             yield Inside(condition.kind, lowering.space(condition.expression, frame))
+
+
+def _always(facts: Facts, condition: DomainCondition, frame: Frame) -> bool:
+    """Whether declared bounds and data alone show that a condition holds: a root of a sum of squares."""
+    low = np.asarray(facts.find(condition.expression, frame).lo)
+    return bool((low > 0).all() if condition.kind == "positive" else (low >= 0).all())
 
 
 def _conditions(model: Model) -> Iterator[tuple[Over | None, DomainCondition]]:
