@@ -168,6 +168,48 @@ def test_start_at_a_bound_where_functions_are_undefined() -> None:
 # ------------------------------------------------------------------------------------------------- multipliers, scale
 
 
+def test_the_answer_lies_exactly_on_its_active_bounds() -> None:
+    """HS 71: x1 = 1 is active, the others are not: the multipliers of those are 0, not merely small."""
+    nlp = problems.hs71()
+    outcome = drive(InteriorPoint(), nlp)
+    assert outcome.x[0] == 1.0
+    assert outcome.bound_multipliers[0] == pytest.approx(-1.0878712, rel=1e-6)
+    assert (outcome.bound_multipliers[1:] == 0).all()
+    found = residuals(nlp, outcome.x, outcome.row_multipliers, outcome.bound_multipliers)
+    assert max(found.primal, found.dual, found.complementarity) <= 1e-12
+
+
+def test_bounds_hold_exactly() -> None:
+    for problem in problems.PUBLISHED:
+        nlp = problem.make()
+        x = drive(InteriorPoint(), nlp).x
+        assert (x >= nlp.lower).all()
+        assert (x <= nlp.upper).all()
+
+
+def test_iterations_stay_close_to_what_the_best_implementation_needs() -> None:
+    """Iterations that Ipopt 3.14 needs on these (all options default), in the geometric mean."""
+    ipopt = {
+        "hs1": 25,
+        "hs6": 5,
+        "hs7": 27,
+        "hs15": 16,
+        "hs26": 25,
+        "hs32": 16,
+        "hs35": 7,
+        "hs38": 40,
+        "hs39": 13,
+    }
+    ipopt |= {"hs40": 3, "hs43": 9, "hs46": 19, "hs59": 47, "hs65": 28, "hs71": 8, "hs100": 11, "hs104": 8}
+    ipopt |= {"hs106": 15, "hs112": 17, "hs114": 19, "wb2000": 16, "rosenbrock-10": 27, "dependent-rows": 6}
+    ratios = []
+    for problem in problems.PUBLISHED:
+        if problem.name in ipopt:
+            ours = drive(InteriorPoint(), problem.make()).iterations
+            ratios.append((ours + 1) / (ipopt[problem.name] + 1))
+    assert np.exp(np.mean(np.log(ratios))) <= 1.05
+
+
 def test_multipliers_are_rates_of_the_optimum() -> None:
     """The row multiplier is minus the derivative of the minimum by the right-hand side (L = f + y'c)."""
 
