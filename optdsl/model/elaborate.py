@@ -266,7 +266,9 @@ class Elaborator(Indexing):
     def with_condition(self, array: Arr, kind: str, argument: Arr) -> Arr:
         """The array with the condition that `argument`, whose axes meet the array's last ones, brings to it."""
         if not nodes.has_variables(argument.body):
-            return array
+            if kind != "nonzero" or argument.body.is_number:
+                return array
+            kind = "divisor"  # of data: told where it cancels before it is divided by
         aligned = self.align(argument, array.axes, array.indices)
         condition = DomainCondition(kind, aligned)
         return Arr(array.body, array.axes, array.indices, (*array.conditions, condition))

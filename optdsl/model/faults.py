@@ -247,6 +247,11 @@ def _variable_in_data(case: _Case) -> Diagnostic:
     )
 
 
+def _zero_divisor(case: _Case) -> Diagnostic:
+    message = f"the divisor `{case.text}` is 0{case.lane()}"
+    return case.report("division-by-zero", message, "leave that case out with `if`, or correct the data")
+
+
 _DESCRIBE: dict[str, Callable[[_Case], Diagnostic]] = {
     "outside": _outside,
     "no-such-member": _no_such_member,
@@ -256,6 +261,7 @@ _DESCRIBE: dict[str, Callable[[_Case], Diagnostic]] = {
     "not-a-number": _not_a_number,
     "text-order": _text_order,
     "variable-in-data": _variable_in_data,
+    "zero-divisor": _zero_divisor,
 }
 
 

@@ -32,7 +32,8 @@ class Indexing(Broadcasting):
         indices: list[Any] = []
         mapping: dict[sympy.Basic, sympy.Basic] = {}
         conditions: list[tuple[DomainCondition, ...]] = []
-        named = isinstance(node.base, tree.Name) and isinstance(self.workspace.symbols.get(node.base.name), LetSymbol)
+        symbol = self.workspace.symbols.get(node.base.name) if isinstance(node.base, tree.Name) else None
+        named, sure = isinstance(symbol, LetSymbol), True
         at = 0
         for k, axis in enumerate(array.axes):
             own = array.indices_of(k)
@@ -66,6 +67,7 @@ class Indexing(Broadcasting):
                     conditions.append(part.conditions)
                 at += axis.arity
             mapping.update({i: s for i, s in zip(own, slots, strict=True) if i != s})
+            sure = sure and self.domains.surely_inside(axis, slots)
             if named and not self.domains.surely_inside(axis, slots):
                 # nothing in the body need look anything up at these indices
                 member = nodes.Contains(axis.term, *axis.prefix, *slots)
@@ -75,6 +77,8 @@ class Indexing(Broadcasting):
             self._wrong_count(array, node, len(items))
         body, own_conditions = shapes.replace_in(self.marker, array, mapping)
         self.marker.mark(body, node.span)
+        if not sure and isinstance(body, nodes.VariableEntry | nodes.ParameterEntry):
+            conditions.append((DomainCondition("entry", body),))  # it may cancel before it is looked up
         return Arr(body, tuple(axes), tuple(indices), shapes.merge_conditions([own_conditions, *conditions]))
 
     def _wrong_count(self, array: Arr, node: tree.Subscript, given: int) -> None:

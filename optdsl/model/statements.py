@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import sympy
 
 from optdsl.data.members import SetValue
@@ -19,9 +20,12 @@ from optdsl.model.scope import Context, EntrySymbol, OtherSymbol
 from optdsl.model.shapes import Arr, Axis
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
+from optdsl.terms.lanes import LaneFault
 
 EMPTY = tree.Domain((), span=Span(0, 0, 1, 1, 1, 1))
 STRICT = {"<": "<=", ">": ">="}
+OF_DATA = ("inside", "entry", "divisor")
+"""Kinds of conditions that data must fulfil."""
 
 
 @dataclass(eq=False)
@@ -79,22 +83,41 @@ class Statements:
         return Objective(name, statement.sense, body, span, canonical.marks(), conditions), array
 
     def _inside(self, array: Arr, around: nodes.Over) -> Arr:
-        """Report an index outside the set of a named expression; what is left are conditions on variables."""
-        inside = [c for c in array.conditions if c.kind == "inside"]
-        if not inside:
+        """Report mistakes in the data that the body no longer shows; what is left are conditions on variables.
+
+        These are an index outside the set of a named expression, and entries and divisors that cancelled.
+        """
+        asked = [c for c in array.conditions if c.kind in OF_DATA]
+        if not asked:
             return array
         lanes = self.elaborator.workspace.lanes
         over = nodes.over((*around.iterators, *array.eaches), around.conditions)
-        whole = lanes.extend(Frame(), over).child
-        for condition in inside:
-            frame, member = whole, condition.expression
+        whole: Frame | None = None
+        shown = {"entry": _entries(array.body), "divisor": _divisors(array.body)}
+        for condition in asked:
+            if condition.kind in shown and _factors(condition.expression) <= shown[condition.kind]:
+                continue
+            whole = whole or lanes.extend(Frame(), over).child
+            frame = whole
             for inner in condition.overs:
                 frame = lanes.extend(frame, inner).child
-            assert isinstance(member, nodes.Contains)
-            members = lanes.set_value(member.set, frame.bindings or ())
+            self._require(condition, frame)
+        return replace(array, conditions=tuple(c for c in array.conditions if c.kind not in OF_DATA))
+
+    def _require(self, condition: DomainCondition, frame: Frame) -> None:
+        lanes, part = self.elaborator.workspace.lanes, condition.expression
+        if isinstance(part, nodes.Contains):
+            members = lanes.set_value(part.set, frame.bindings or ())
             assert isinstance(members, SetValue)
-            lanes.located(member, [members], member.slots, frame)
-        return replace(array, conditions=tuple(c for c in array.conditions if c.kind != "inside"))
+            lanes.located(part, [members], part.slots, frame)
+        elif isinstance(part, nodes.VariableEntry):
+            lanes.located(part, lanes.variables[part.name].axes, part.slots, frame)
+        elif condition.kind == "entry":
+            lanes.evaluate(part, frame)
+        elif frame.size:
+            zero = np.broadcast_to(lanes.numbers(part, frame) == 0, frame.shape)
+            if zero.any():
+                raise LaneFault("zero-divisor", part, lanes.lane(frame, tuple(np.argwhere(zero)[0])))
 
     def _not_a_condition(self, statement: tree.Objective) -> None:
         self.elaborator.fault(
@@ -281,6 +304,22 @@ class Statements:
                 )
             members.append(self.elaborator.domains._constant_member(slot, Context(mode="data")))
         return Shown(text, node.span, target=base.name, aspect=node.name, member=tuple(members) if slots else None)
+
+
+def _entries(body: sympy.Basic) -> frozenset[sympy.Basic]:
+    """The entries that a body looks up; a mistake in one of these is found where it is evaluated."""
+    return frozenset(body.atoms(nodes.VariableEntry, nodes.ParameterEntry))
+
+
+def _divisors(body: sympy.Basic) -> frozenset[sympy.Basic]:
+    """What a body divides by."""
+    return frozenset(power.base for power in body.atoms(sympy.Pow) if power.exp.is_negative)
+
+
+def _factors(expression: sympy.Basic) -> frozenset[sympy.Basic]:
+    """The factors of a divisor, each with an inverse of its own; an entry itself."""
+    factors = expression.args if isinstance(expression, sympy.Mul) else (expression,)
+    return frozenset(f.base if isinstance(f, sympy.Pow) else f for f in factors if not f.is_number)
 
 
 def _values(axes: tuple[Axis, ...]) -> tuple[SetValue, ...]:
