@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from optdsl.answer import engine_methods
 from optdsl.convex.choose import SOLVERS
 from optdsl.convex.choose import options_of as solver_options
 from optdsl.convex.options import Option, read_options
 from optdsl.errors import Diagnostic, OptionError, Source, Span, closest
-from optdsl.methods import table
+
+if TYPE_CHECKING:
+    from optdsl.methods import table
+
+SOLVER_METHODS = tuple(dict.fromkeys(entry.method for entry in SOLVERS))
+"""The methods that hand a model to solvers; all others are the engine's, which is loaded where one of them is meant."""
 
 AUTOMATIC = "auto"
 """The word for no method in particular: the one that fits is chosen."""
@@ -46,15 +51,18 @@ class Method:
 
 def methods() -> tuple[Method, ...]:
     """The methods of this version: those of the solvers, then the engine's own."""
-    own = tuple(_engine_method(name) for name in engine_methods.names())
-    return (*(_method(name) for name in _solver_methods()), *own)
+    return (*(_method(name) for name in SOLVER_METHODS), *(_engine_method(name) for name in _engine_methods()))
 
 
-def _solver_methods() -> tuple[str, ...]:
-    return tuple(dict.fromkeys(entry.method for entry in SOLVERS))
+def _engine_methods() -> tuple[str, ...]:
+    from optdsl.answer import engine_methods
+
+    return engine_methods.names()
 
 
 def _engine_method(name: str) -> Method:
+    from optdsl.methods import table
+
     row = table.row_of(name)
     return Method(
         name=name,
@@ -78,7 +86,11 @@ def _taken(takes: table.Takes) -> tuple[str, ...]:
 
 def options_of(name: str) -> tuple[Option, ...]:
     """The options of a method."""
-    return engine_methods.options_of(name) if name in engine_methods.names() else solver_options(name)
+    if name in SOLVER_METHODS:
+        return solver_options(name)
+    from optdsl.answer import engine_methods
+
+    return engine_methods.options_of(name)
 
 
 def _method(name: str) -> Method:
@@ -96,13 +108,12 @@ def _method(name: str) -> Method:
 
 def available() -> tuple[str, ...]:
     """The names of the methods of this version."""
-    return (*_solver_methods(), *engine_methods.names())
+    return (*SOLVER_METHODS, *_engine_methods())
 
 
 def check_method(name: str, span: Span | None = None, source: Source | None = None) -> None:
     """Raises OptionError for a name that the language does not have, or whose method is not in this version."""
-    have = available()
-    if name in have or name == AUTOMATIC:
+    if name in SOLVER_METHODS or name == AUTOMATIC or name in available():
         return
     if name in LATER:
         raise OptionError(later_method(name, span, source))

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optdsl.answer import engine_methods, local
 from optdsl.answer.assemble import solution_of, verdict_of
 from optdsl.answer.explain import check_stage, program_text
-from optdsl.answer.methods import AUTOMATIC, LATER, check_method, check_options, later_method
+from optdsl.answer.methods import AUTOMATIC, LATER, SOLVER_METHODS, check_method, check_options, later_method
 from optdsl.answer.solution import Route, Solution, Times
 from optdsl.answer.status import Guarantee, Status
 from optdsl.answer.transformed import WHY, Special, solve_special, special_form, specialized
@@ -135,7 +135,7 @@ def _solve(
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)
         return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
-    if _of_engine(asked) or (asked.method is None and local.takes(analysis)):
+    if _by_engine(asked, analysis):
         solution = _solve_by_engine(analysis, asked, controls, clock)
         return replace(_surely_infeasible(solution, analysis, controls, clock) or solution, time=clock.times())
     _refuse(model, analysis)
@@ -188,17 +188,35 @@ def _second_try(solution: Solution, analysis: Analysis, asked: Asked, controls: 
 
 def _of_engine(asked: Asked) -> bool:
     """Whether a method of the built-in engine is asked for."""
+    if asked.method is None or asked.method in SOLVER_METHODS:
+        return False
+    from optdsl.answer import engine_methods
+
     return asked.method in engine_methods.names()
+
+
+def _by_engine(asked: Asked, analysis: Analysis) -> bool:
+    """Whether the built-in engine solves the model: it is asked for, or nothing is and no other method fits."""
+    if asked.method is not None:
+        return _of_engine(asked)
+    return bool(analysis.refusal) and _engine().takes(analysis)
+
+
+def _engine() -> Any:
+    """The stages of the engine's route, loaded for the models that take it."""
+    return import_module("optdsl.answer.local")
 
 
 def _solve_by_engine(analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock) -> Solution:
     """The answer of the built-in engine's methods."""
     controls.enter("compiling")
     with clock.lap("compile"), pointing(asked):
-        prepared = local.prepare(analysis, asked.method, asked.options)
+        prepared = _engine().prepare(analysis, asked.method, asked.options)
     controls.enter("solving")
     with clock.lap("solve"), pointing(asked):
-        return local.run(prepared, local.Watching(controls.time_limit, controls.progress, controls.stop))
+        watching = _engine().Watching(controls.time_limit, controls.progress, controls.stop)
+        solution: Solution = _engine().run(prepared, watching)
+    return solution
 
 
 def _solve_special(
@@ -349,10 +367,10 @@ def _verdict(model: Model, analysis: Analysis) -> Verdict:
     if special is not None:
         route = Route("cvxpy", "CLARABEL", WHY[special.type])
         return verdict_of(specialized(analysis, special), route)
-    if _of_engine(asked) or (asked.method is None and local.takes(analysis)):
+    if _by_engine(asked, analysis):
         try:
             with pointing(asked):
-                return verdict_of(replace(analysis, refusal=()), local.route_for(analysis, asked.method))
+                return verdict_of(replace(analysis, refusal=()), _engine().route_for(analysis, asked.method))
         except NotSolvable as error:
             return verdict_of(replace(analysis, refusal=()), None, *error.diagnostics)
     if analysis.refusal:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
 
 from optdsl.methods.driver import FEASIBLE, Ending, Limits, Method, Outcome, drive
 from optdsl.nlp import Nlp
@@ -57,6 +56,8 @@ def scattered_starts(problem: Nlp, count: int, seed: int, reach: float = 1e3) ->
     own = np.clip(problem.start, problem.lower, problem.upper)
     if count <= 1 or n == 0:
         return own[None]
+    from scipy.stats import qmc  # loads much
+
     sequence = qmc.Sobol(n, seed=seed) if n <= qmc.Sobol.MAXDIM else None
     # A power of two keeps the sequence balanced; what is beyond `count` is cut off.
     if sequence is not None:
