@@ -20,9 +20,9 @@ from optdsl.methods.escape import LocalAnswer, StartedAt, solve_locally
 
 SMALL = 30
 """Up to so many variables a second look is taken; rows up to twice as many."""
-LOOKS, PATIENT_LOOKS = 5, 12
+LOOKS, PATIENT_LOOKS = 8, 16
 """Other starts after a run that ended well, and after one that did not."""
-REACH = (1.0, 10.0)
+REACH = (1.0, 2.0, 5.0, 10.0)
 """Distances from the first start, relative to its size, where there are no bounds."""
 POINTS_A_VARIABLE, MOST_POINTS = 128, 1024
 """Points of a box whose values are looked at."""
