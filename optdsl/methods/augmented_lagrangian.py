@@ -252,6 +252,6 @@ class ExactPenalty(PenaltyFrame):
         return max(norm(np.minimum(np.abs(slope), gap)), norm(state.inner_problem.scales * violations(problem, c)))
 
     def outer(self, state: PenaltyState, distance: float, y_new: np.ndarray) -> PenaltyState:
-        """Sharper, and heavier where the rows are not nearer by as much as the rounding off shrank (NW 17.2)."""
-        rho = 4 * state.rho if norm(y_new) > 0.5 * state.rho or distance > state.epsilon else state.rho
+        """Sharper, and heavier where rho is not well above all multipliers (NW 17.2 and theorem 17.3)."""
+        rho = 4 * state.rho if norm(y_new) > 0.5 * state.rho else state.rho
         return replace(state, rho=rho, epsilon=0.1 * state.epsilon, omega=state.omega / 10)

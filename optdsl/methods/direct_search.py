@@ -55,11 +55,16 @@ class DirectSearch:
 
     def start(self, problem: Nlp) -> DirectState:
         """The state at the problem's start, moved into the bounds."""
+        return self._seen(problem, self._begun(problem, 0.0))
+
+    def _begun(self, problem: Nlp, price: float) -> DirectState:
+        """A simplex at the start, at this price; 0: at a first one."""
         x = inside(np.array(problem.start, dtype=float), problem.lower, problem.upper)
         width = problem.upper - problem.lower
         first = np.where(np.isfinite(width), 0.25 * width, np.maximum(1.0, 0.25 * np.abs(x)))
         f = problem.objective(x)
-        price = 10 * max(1.0, abs(f)) if math.isfinite(f) else 10.0
+        # A price just above the multipliers makes the gentlest ridge along the constraints.
+        price = price or (max(1.0, 0.1 * abs(f)) if math.isfinite(f) else 1.0)
         state = DirectState(
             x=x,
             row_multipliers=np.zeros(len(problem.row_lower)),
@@ -74,10 +79,13 @@ class DirectSearch:
             price=price,
             turn=0,
         )
-        return self._seen(problem, self._simplex_at(problem, state, x, 1.0))
+        return self._simplex_at(problem, state, x, 1.0)
 
     def step(self, problem: Nlp, state: DirectState) -> DirectState:
         """The state after a round: n + 1 steps of the simplex, or one poll."""
+        if state.merits[0] < FALLEN and state.record.primal > 1e-6 and state.price < MOST_PRICE:
+            # Violations were so cheap that the merit falls without end: from the start again, dearer.
+            return self._seen(problem, replace(self._begun(problem, 100 * state.price), turn=state.turn))
         if state.polling:
             return self._seen(problem, self._polled(problem, state))
         corners, merits = state.corners, state.merits
@@ -108,7 +116,7 @@ class DirectSearch:
             return replace(state, length=length, turn=state.turn + 1)
         if violation(problem, problem.constraints(x)) > 1e-8 and state.price < MOST_PRICE:
             # Its price was too low: the same again, dearer.
-            dearer = replace(state, price=100 * state.price, length=1.0)
+            dearer = replace(state, price=10 * state.price, length=1.0)
             return self._simplex_at(problem, dearer, x, 1.0)
         return replace(state, ending=Ending.NO_PROGRESS)
 

@@ -159,21 +159,23 @@ def drive(
                 break
             state = method.step(counted, state)  # type: ignore[arg-type]
             iteration += 1
-    last = state if state.ending is not None else best
-    return Outcome(
-        x=last.x,
-        row_multipliers=last.row_multipliers,
-        bound_multipliers=last.bound_multipliers,
-        record=last.record,
-        ending=ending,
-        iterations=iteration,
-        seconds=time.perf_counter() - began,
-        evaluations=counted.evaluations,
-        trace=np.array(rows),
-        notes=tuple(notes),
-        path=np.array(path) if keep_path else None,
-        ray=getattr(last, "ray", None),
-    )
+    # A state may work its multipliers out only here.
+    with np.errstate(all="ignore"):
+        last = state if state.ending is not None else best
+        return Outcome(
+            x=last.x,
+            row_multipliers=last.row_multipliers,
+            bound_multipliers=last.bound_multipliers,
+            record=last.record,
+            ending=ending,
+            iterations=iteration,
+            seconds=time.perf_counter() - began,
+            evaluations=counted.evaluations,
+            trace=np.array(rows),
+            notes=tuple(notes),
+            path=np.array(path) if keep_path else None,
+            ray=getattr(last, "ray", None),
+        )
 
 
 def _cut_off(limits: Limits, iteration: int, seconds: float) -> Ending | None:

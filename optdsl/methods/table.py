@@ -70,6 +70,7 @@ class Takes:
     bounds: bool = False
     rows: bool = False
     simple_rows: bool = False
+    equalities: bool = True
     kinks: bool = False
     needs_residuals: bool = False
     needs_hessian: bool = False
@@ -244,7 +245,7 @@ METHODS: tuple[Row, ...] = (
         name="direct_search",
         what="a search by values only: simplices and polls",
         factory=DirectSearch,
-        takes=Takes(bounds=True, rows=True, kinks=True, most_variables=30),
+        takes=Takes(bounds=True, rows=True, equalities=False, kinks=True, most_variables=30),
         guarantee="none",
         options=(
             Setting("precision", "number", 1e-9, "smallest step, as a share of the first", least=1e-14, most=0.1),
@@ -315,6 +316,10 @@ def refusals(takes: Takes, has: Attributes) -> tuple[str, ...]:
             takes.simple_rows and not has.simple_rows,
             "of constraints it takes sums that equal a total and distances to a center only, no variable in two",
         ),
+        (
+            has.equalities > 0 and takes.rows and not takes.equalities,
+            f"of constraints it takes inequalities only, and {has.equalities} are equalities",
+        ),
         (has.bounds > 0 and not takes.bounds, f"it takes no bounds, and {has.bounds} variables have some"),
         (not has.smooth and not takes.kinks, "it needs a gradient everywhere, and the functions have kinks or jumps"),
         (takes.needs_residuals and not has.residuals, "it needs an objective that is a sum of squares"),
@@ -341,7 +346,10 @@ class Choice:
 
 
 def choose(has: Attributes) -> Choice:
-    """The method for a problem: the first rule that fits."""
+    """The method for a problem: the first rule that fits.
+
+    Where functions have jumps that is a search by values, which may still refuse: ask `refusals`.
+    """
     count = "1 variable" if has.variables == 1 else f"{has.variables} variables"
     where = "within bounds" if has.bounds else "without bounds"
     if not has.smooth:

@@ -39,6 +39,8 @@ ETA = 1e-4
 """A step is taken where the objective falls by this share of the promise."""
 MU = 1e-2
 """Sufficient decrease of the model in the projected searches (mu_0 of Lin and More)."""
+GROWTH = 1.5
+"""How much longer than a good step to the boundary the radius becomes; twice as long jumps into other valleys."""
 INDEFINITE = 1e-8
 """An eigenvalue below minus this, relative to the largest one, is negative."""
 
@@ -94,7 +96,7 @@ class TrustRegion:
         step = self._trial_step(problem, state, scale)
         x = inside(state.x + step.p, problem.lower, problem.upper)
         s = x - state.x
-        length = float(np.linalg.norm(s))
+        length = float(np.linalg.norm(scale * s))
         f_old = state.record.objective
         if length == 0 or not step.fall > 0:
             return self._ended(state, exact=step.fall == 0)
@@ -178,7 +180,7 @@ def _new_radius(radius: float, length: float, rho: float, boundary: bool) -> flo
     if rho < 0.25:
         return 0.5 * min(radius, length)
     if rho > 0.75 and boundary:
-        return max(radius, 2.0 * length)
+        return max(radius, GROWTH * length)
     return radius
 
 
