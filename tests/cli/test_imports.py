@@ -54,9 +54,10 @@ def test_a_linear_model_needs_no_other_solver_and_no_database(command: str, mode
 
 
 @pytest.mark.parametrize("command", ["check", "solve"])
-def test_a_linear_model_needs_no_search_for_witnesses(command: str, model: str) -> None:
+def test_a_linear_model_needs_no_witnesses_and_no_engine(command: str, model: str) -> None:
     modules = imported_by(command, model, whole=True)
-    assert not modules & {"scipy.optimize", "scipy.sparse.linalg", "scipy.linalg", "optdsl.classify.witness"}
+    assert not modules & {"scipy.optimize", "scipy.sparse.linalg", "scipy.linalg", "scipy.stats"}
+    assert not modules & {"optdsl.classify.witness", "optdsl.engine", "optdsl.methods"}
 
 
 def test_listing_methods_imports_no_solver_through_cvxpy() -> None:
