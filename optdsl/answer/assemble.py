@@ -8,6 +8,7 @@ import numpy as np
 
 from optdsl.answer.checks import judge
 from optdsl.answer.labelled import LabelledArray
+from optdsl.answer.landscape import landscape_of
 from optdsl.answer.numbers import number_text
 from optdsl.answer.solution import (
     ConflictAnswer,
@@ -43,7 +44,7 @@ def verdict_of(analysis: Analysis, route: Route | None, *refusals: Diagnostic) -
         model=analysis.model.name,
         problem_class=class_of(analysis),
         size=Size(**analysis.size),
-        statements=tuple(_statement(fact) for fact in analysis.statements),
+        statements=tuple(_statement(fact, _form(fact, analysis)) for fact in analysis.statements),
         route=route,
         witness=None if analysis.witness is None else analysis.witness.to_json(),
         refusal=tuple(_remark(diagnostic) for diagnostic in (*analysis.refusal, *refusals)),
@@ -51,7 +52,18 @@ def verdict_of(analysis: Analysis, route: Route | None, *refusals: Diagnostic) -
     )
 
 
-def _statement(fact: StatementFact) -> StatementVerdict:
+def _form(fact: StatementFact, analysis: Analysis) -> str | None:
+    """How a statement that is not convex as written is convex otherwise, in types that are solved all the same."""
+    objective = analysis.model.objective
+    if fact.ok or analysis.type not in ("GP", "QUASICONVEX"):
+        return None
+    if analysis.type == "QUASICONVEX":
+        return "convex levels"
+    maximized = fact.role == "objective" and objective is not None and objective.sense == "maximize"
+    return "log-log concave" if maximized else "log-log convex"
+
+
+def _statement(fact: StatementFact, form: str | None) -> StatementVerdict:
     return StatementVerdict(
         name=fact.name,
         line=fact.line,
@@ -62,6 +74,8 @@ def _statement(fact: StatementFact) -> StatementVerdict:
         sign=fact.sign,
         proof=tuple(step.record() for step in fact.steps),
         blame=None if fact.blame is None else _blame(fact.blame),
+        remark=None if fact.blame is None else _remark(fact.blame),
+        form=form,
     )
 
 
@@ -128,6 +142,7 @@ def solution_of(
         notes=tuple(filter(None, (*model.warnings, *judged.notes, "" if why else raw.message))),
         duals_with_integers_fixed=raw.duals_with_integers_fixed,
         expressions={} if point is None else let_values(model, point),
+        landscape=None if point is None else landscape_of(model),
     )
 
 

@@ -231,6 +231,7 @@ def _statement(item: StatementVerdict) -> dict[str, Any]:
         "ok": item.ok,
         "proof": [dict(step) for step in item.proof],
         "blame": None if item.blame is None else dict(item.blame),
+        **({} if item.form is None else {"form": item.form}),
     }
 
 

@@ -23,7 +23,8 @@ class Size:
 class StatementVerdict:
     """One statement: RESULT's words for its curvature, sign and smoothness, and why.
 
-    `ok`: whether the curvature fits the role. `blame`: where it does not, the smallest part that breaks it.
+    `ok`: whether the curvature fits the role. `blame`: where it does not, the smallest part that breaks it, `remark`:
+    the same drawn under the text. `form`: in which other way the statement is convex, where that is how it is solved.
     """
 
     name: str
@@ -35,6 +36,8 @@ class StatementVerdict:
     ok: bool = True
     proof: tuple[Mapping[str, Any], ...] = ()
     blame: Mapping[str, Any] | None = None
+    remark: str | None = None
+    form: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

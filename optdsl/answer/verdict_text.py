@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optdsl.answer.layout import Page, beside, fact_lines, left, right, shortened, wrapped
+from optdsl.answer.layout import PIPED_WIDTH, Page, beside, fact_lines, left, right, shortened, wrapped
 from optdsl.answer.solution import Route
 from optdsl.answer.verdict import StatementVerdict, Verdict
 
@@ -35,19 +35,44 @@ def verdict_text(verdict: Verdict, page: Page | None = None) -> str:
     blocks = [_head(verdict, page)]
     if verdict.statements:
         blocks.append(_statements(verdict.statements, page))
-    blocks.extend([message] for message in verdict.refusal)
+    blocks.extend([message] for message in _remarks(verdict))
     if verdict.witness is not None:
-        blocks.append([line for text in _witness(verdict.witness) for line in wrapped(text, page.width, 2)])
+        fits = verdict.problem_class.type in _SOLVED_AS
+        blocks.append([line for text in _witness(verdict.witness, fits) for line in wrapped(text, page.width, 2)])
     if verdict.warnings:
         blocks.append([line for text in verdict.warnings for line in wrapped(f"note: {text}", page.width, 6)])
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
 MOST_VALUES = 8
+MOST_REMARKS = 5
+
+_SOLVED_AS = {
+    "GP": "The problem is not convex as it is written, but in the logarithms of its variables it is: it is solved as a "
+    "geometric program, to global optimality.",
+    "QUASICONVEX": "The problem is not convex as it is written, but its level sets are: it is solved by convex "
+    "programs, level by level, to global optimality.",
+}
 
 
-def _witness(witness: Mapping[str, Any]) -> list[str]:
+def _remarks(verdict: Verdict) -> list[str]:
+    """What breaks convexity, part by part; of a problem that is solved to global optimality all the same, how."""
+    solved_as = _SOLVED_AS.get(verdict.problem_class.type)
+    if solved_as is not None:
+        return ["\n".join(wrapped(solved_as, PIPED_WIDTH, 0)), *verdict.refusal]
+    broken = list(dict.fromkeys(item.remark for item in verdict.statements if item.remark is not None))
+    shown = broken[:MOST_REMARKS]
+    if len(broken) > len(shown):
+        shown.append(f"... {len(broken) - len(shown)} more; --json lists all")
+    return [*shown, *(message for message in verdict.refusal if message not in broken)]
+
+
+def _witness(witness: Mapping[str, Any], solved_otherwise: bool) -> list[str]:
     """The witness in words, for a reader with a calculator."""
+    name = f"`{witness['statement']}`"
+    claim = f"As it is written, {name}{{}} is not convex"
+    if not solved_otherwise:
+        claim = f"{name}{{}} is not curved as its role needs"
     index = f" at [{', '.join(map(str, witness['index']))}]" if witness["index"] else ""
     first, second, between = witness["values"]
     points = [_point(point) for point in witness["points"]]
@@ -58,7 +83,7 @@ def _witness(witness: Mapping[str, Any]) -> list[str]:
         "" if between is None else f", and the straight line between gives {weight * first + (1 - weight) * second:.6g}"
     )
     return [
-        f"`{witness['statement']}`{index} is not curved as its role needs: at {points[0]} it is {first:.6g}, "
+        f"{claim.format(index)}: at {points[0]} it is {first:.6g}, "
         f"at {points[1]} it is {second:.6g}; {where} {value}{chord}."
     ]
 
@@ -115,7 +140,7 @@ def _statements(statements: tuple[StatementVerdict, ...], page: Page) -> list[st
         right(["line", *("" if item.line is None else str(item.line) for item in shown)]),
         left(["statement", *(shortened(item.name) for item in shown)]),
         left(["role", *(item.role for item in shown)]),
-        left(["curvature", *(item.curvature + ("" if item.ok else "  <-") for item in shown)]),
+        left(["curvature", *map(_shape, shown)]),
     ]
     if any(item.sign not in (None, "unknown") for item in shown):
         columns.append(left(["sign", *(item.sign if item.sign != "unknown" else "" for item in shown)]))  # type: ignore[list-item]
@@ -126,3 +151,12 @@ def _statements(statements: tuple[StatementVerdict, ...], page: Page) -> list[st
     if len(statements) > len(shown):
         lines.append(INDENT + page.style(f"... {len(statements) - len(shown)} more; --json lists all", "dim"))
     return lines
+
+
+def _shape(item: StatementVerdict) -> str:
+    """How a statement curves: as written, or in which other way it is convex; an arrow where it does not fit."""
+    if item.form is not None:
+        return item.form
+    if item.ok and item.curvature == "unknown":
+        return "convex set"
+    return item.curvature if item.ok else f"{item.curvature}  <-"

@@ -195,6 +195,7 @@ class _Printer:
             return f"{'next' if position - found[0] == 1 else 'prev'}({self._slots(found[0].slots)}, {self.text(term)})"
         if position + 1 == nodes.Size(term):
             return f"last({self.text(term)})"
+        position = position.replace(_in_range, lambda p: p.slots[0] - _first(p.set))
         return f"{self.text(term)}.at({self.text(position + 1)})"
 
     def _size(self, e: nodes.Size) -> str:

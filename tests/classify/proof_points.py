@@ -23,6 +23,7 @@ from optdsl.model import build
 
 LARGEST = 20_000
 INLINE = re.compile(r"(\w+)#(\d+)")
+AT = re.compile(r"(\w+)\.at\(")
 Point = Mapping[str, Mapping[Member, np.ndarray]]
 
 
@@ -125,6 +126,9 @@ class Values(Naive):
         return super()._binary(node, env)
 
     def _call(self, node: tree.Call, env: Any) -> Any:
+        if node.name == "member_at":
+            member = self.members(node.args[1], env)[int(self.value(node.args[0], env)) - 1]
+            return member[0] if len(member) == 1 else member
         if node.name in MATRICES and node.domain is None:
             return _each_point(MATRICES[node.name])(*(self.value(a, env) for a in node.args))
         if node.name in ("logsumexp", "geo_mean", "harmonic_mean") and node.domain is None and not node.keywords:
@@ -196,9 +200,16 @@ def _plain(name: str) -> str:
     return INLINE.sub(r"\1_\2_inline", name)
 
 
-def readable(part: str) -> str | None:
-    """The text of a step with such names; None where the grammar does not read it (a member at a place)."""
-    return None if ".at(" in part else INLINE.sub(r"\1_\2_inline", part)
+def readable(part: str) -> str:
+    """The text of a step with such names, and members at places as calls that the grammar reads."""
+    text = INLINE.sub(r"\1_\2_inline", part)
+    while (found := AT.search(text)) is not None:
+        depth, end = 1, found.end()
+        while depth:
+            depth += (text[end] == "(") - (text[end] == ")")
+            end += 1
+        text = f"{text[: found.start()]}member_at({text[found.end() : end - 1]}, {found.group(1)}){text[end:]}"
+    return text
 
 
 # ------------------------------------------------------------------------------------------------------------ points
@@ -268,6 +279,8 @@ def _satisfying(
             for left, op, right in zip(operands, ops, operands[1:], strict=False):
                 gap = np.broadcast_to(np.asarray(left - right, dtype=float), (n + 1,))
                 row, side = gap[1:] - gap[0], -gap[0]
+                if not np.isfinite(gap).all():
+                    continue
                 target = equal if op in ("=", "==") else above
                 sign = -1.0 if op == ">=" else 1.0
                 target[0].append(sign * row)
@@ -309,7 +322,7 @@ def defined(file: tree.File, data: Data, point: Point, wanted: int) -> Point | N
                 if not set(ops) & {">>", "<<"}:
                     for operand in (o for operands in instances.values() for o in operands):
                         fine &= ~np.isnan(np.broadcast_to(np.asarray(operand, dtype=float), (count,)))
-        except (AssertionError, KeyError, TypeError, Outside):
+        except (AssertionError, KeyError, TypeError, ZeroDivisionError, Outside):
             pass  # a function that is not read: then everything counts as defined
     chosen = np.flatnonzero(fine)[:wanted]
     return None if len(chosen) < 4 else mixed(point, np.eye(count)[:, chosen])

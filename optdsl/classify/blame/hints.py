@@ -13,11 +13,13 @@ import numpy as np
 import sympy
 
 from optdsl.classify.blame.culprit import Culprit, fits
+from optdsl.classify.collect import Collector
 from optdsl.classify.facts import Facts
 from optdsl.classify.proofs.quadratics import quadratic_certificate, split_quadratic
 from optdsl.classify.proofs.writer import Where, Writer
 from optdsl.classify.rewrites import convex_form, normalize
 from optdsl.classify.rewrites.conditions import brought
+from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected
 from optdsl.model.model import Constraint, Model, Objective, Relation, Variable
 from optdsl.terms import nodes
 from optdsl.terms.nodes import has_variables
@@ -65,23 +67,38 @@ class Case:
 
 
 def proved_with(case: Case, facts: Facts) -> bool:
-    """Whether the statement would be proved on these bounds."""
-    frame, where = case.where.frame, case.where
-    if case.relation is not None:
-        relation = case.relation
-        if convex_form(relation.body, relation.lower, relation.upper, frame, facts) is not None:
-            return True
-        if relation.lower is not None and relation.upper is not None:
-            return False
-        need = 1 if relation.lower is None else -1
-        body = relation.body
-    else:
+    """Whether the statement would be proved, and written with cones, on these bounds."""
+    frame, relation = case.where.frame, case.relation
+    if relation is None:
         need = 1 if case.minimized else -1
-        body, _ = normalize(case.body, frame, facts)
-    if fits(facts.find(body, frame), need):
-        return True
-    parts = split_quadratic(body, where, float(need), facts)
-    return parts is not None and quadratic_certificate(parts[0], where, float(need), facts) is not None
+        return any(_proved(case, body, need, facts) for body in (case.body, normalize(case.body, frame, facts)[0]))
+    form = convex_form(relation.body, relation.lower, relation.upper, frame, facts)
+    if form is not None:
+        needs = [1 if low is None else -1 if high is None else 0 for _, low, high in form.relations]
+        return all(_collected(case, body, need, facts) for (body, *_), need in zip(form.relations, needs, strict=True))
+    if relation.lower is not None and relation.upper is not None:
+        return False
+    return _proved(case, relation.body, 1 if relation.lower is None else -1, facts)
+
+
+def _proved(case: Case, body: sympy.Expr, need: int, facts: Facts) -> bool:
+    if not fits(facts.find(body, case.where.frame), need):
+        parts = split_quadratic(body, case.where, float(need), facts)
+        if parts is None or quadratic_certificate(parts[0], case.where, float(need), facts) is None:
+            return False
+    return _collected(case, body, need, facts)
+
+
+def _collected(case: Case, body: sympy.Expr, need: int, facts: Facts) -> bool:
+    """Whether an expression has a form in cones."""
+    collector = Collector(facts.lanes, Auxiliary(len(facts.lower)), facts)
+    root = case.where.frame.as_root()
+    sink = collector.sink(root, {1: CONVEX, -1: CONCAVE, 0: AFFINE}[need], quadratic=need != 0)
+    try:
+        collector.collect(body, root, np.ones((1,) * len(root.shape)), sink)
+    except NotCollected:
+        return False
+    return True
 
 
 # ------------------------------------------------------------------------------------------------------------- bounds
