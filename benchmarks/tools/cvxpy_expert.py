@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cvxpy as cp
@@ -47,7 +48,7 @@ def distances(n, east, north, cost):  # type: ignore[no-untyped-def]
     return cp.Problem(cp.Minimize(cost @ t), [near, cp.sum(x) == 0, cp.sum(y) == 0])
 
 
-FORMULATIONS = {
+FORMULATIONS: Mapping[str, Callable[..., cp.Problem]] = {
     "portfolio": portfolio,
     "lasso": lasso,
     "logistic": logistic,
