@@ -20,6 +20,7 @@ from optdsl.classify.curved import collect_function, collect_groups
 from optdsl.classify.facts import Facts
 from optdsl.classify.forms import collect_form
 from optdsl.classify.matrices import collect_matrix_function
+from optdsl.classify.pieces import collect_only_piece
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Product, Sink, Square, Terms
 from optdsl.terms import nodes
@@ -248,6 +249,8 @@ class Collector:
         pieces = row.pieces(len(moving), *data)
         if pieces is None:
             raise NotCollected(node, f"`{node.name}` with these parameters is not piecewise linear with one curvature")
+        if collect_only_piece(self, pieces, moving, frame, multiplier, sink):
+            return
         curvature = CONVEX if pieces.extreme == "max" else CONCAVE
         floor = [np.asarray(c) for coefficients, c in pieces.pieces if not any(np.any(k) for k in coefficients)]
         flat = max((float(c.max()) for c in floor if c.size), default=-np.inf)

@@ -91,6 +91,8 @@ def _constant_function(
         if (collector.lanes.numbers(exponent, frame) == 1).all():
             collector.collect(base, frame, multiplier, sink)
             return
+    if not (np.isfinite(fact.lo) & np.isfinite(fact.hi)).all():
+        raise NotCollected(node, "this function has no finite value where its bounds leave it")
     if not (np.abs(fact.hi - fact.lo) <= 1e-12 * np.maximum(1.0, np.abs(fact.lo))).all():
         raise NotCollected(node, "this function is linear on its bounds, but has no linear form here")
     sink.add_constant(frame, multiplier * (fact.lo + fact.hi) / 2.0)

@@ -328,12 +328,16 @@ def test_a_kink_that_constraints_keep_away_from_is_none(text: str, word: str) ->
 ONE_PIECE = [
     ("var x\nvar y in [0, 9]\nminimize o: (x-1)^2 + y\nsubject to\n  c: abs(x) = y\n  d: x >= 0", 0.75),
     (
-        "var x[1..3]\nmaximize o: sum(abs(x[i]) - x[i]^2 for i in 1..3)\nsubject to\n  d: x[1] >= 0.1\n  e: x[2] <= -1\n"
-        "  f: x[3] >= 2",
+        "var x[1..3]\nmaximize o: sum(abs(x[i]) - x[i]^2 for i in 1..3)\nsubject to\n  d: x[1] >= 0.1\n"
+        "  e: x[2] <= -1\n  f: x[3] >= 2",
         -1.75,
     ),
     ("var x\nvar y\nmaximize o: max(x, y, 3) - x^2 - y^2\nsubject to\n  d: x <= 1\n  e: y <= -1", 2.0),
-    ("var x in [-3, 3]\nvar y in [-9, 9]\nminimize o: y\nsubject to\n  c: min(x, y) = y\n  d: y <= -4\n  e: x + y >= -6", -9.0 + 0.0),
+    (
+        "var x in [-3, 3]\nvar y in [-9, 9]\nminimize o: y\nsubject to\n  c: min(x, y) = y\n  d: y <= -4\n"
+        "  e: x + y >= -6",
+        -9.0,
+    ),
 ]
 
 

@@ -1,0 +1,63 @@
+"""A maximum (minimum) of affine pieces of which one alone counts: `abs(x)` where x >= 0, `max(x, y)` where x <= y."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import sympy
+
+from optdsl.atoms.atom import Pieces
+from optdsl.classify.facts import Facts
+from optdsl.classify.sink import Collecting, Sink
+from optdsl.terms.frame import Frame
+
+
+def collect_only_piece(
+    collector: Collecting,
+    pieces: Pieces,
+    moving: Sequence[sympy.Basic],
+    frame: Frame,
+    multiplier: np.ndarray,
+    sink: Sink,
+) -> bool:
+    """Add the piece that no other one exceeds, lane by lane; False where in some lane the bounds tell of none."""
+    if collector.facts is None or not frame.size:
+        return False
+    sign = 1.0 if pieces.extreme == "max" else -1.0
+    lows, highs = zip(*(_ends(piece, moving, frame, collector.facts, sign) for piece in pieces.pieces), strict=True)
+    chosen = np.full(frame.shape, -1)
+    for k, low in enumerate(lows):
+        others = [high for m, high in enumerate(highs) if m != k]
+        wins = np.broadcast_to(np.all([low >= high for high in others], axis=0), frame.shape)
+        chosen = np.where((chosen < 0) & wins, k, chosen)
+    if (chosen < 0).any():
+        return False
+    for k, (coefficients, constant) in enumerate(pieces.pieces):
+        mask = chosen == k
+        if mask.any():
+            extension = collector.lanes.filtered(frame, mask)
+            factor = np.broadcast_to(multiplier, frame.shape)
+            for argument, coefficient in zip(moving, coefficients, strict=True):
+                if np.any(coefficient):
+                    collector.collect(argument, extension.child, extension.lift(factor * coefficient), sink)
+            sink.add_constant(extension.child, extension.lift(factor * constant))
+    return True
+
+
+def _ends(
+    piece: tuple[tuple[np.ndarray, ...], np.ndarray],
+    moving: Sequence[sympy.Basic],
+    frame: Frame,
+    facts: Facts,
+    sign: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Between which numbers `sign` times a piece lies."""
+    coefficients, constant = piece
+    low = high = np.broadcast_to(sign * np.asarray(constant, dtype=float), frame.shape)
+    for argument, coefficient in zip(moving, coefficients, strict=True):
+        fact, factor = facts.find(argument, frame), sign * np.asarray(coefficient, dtype=float)
+        with np.errstate(invalid="ignore"):
+            ends = np.where(factor == 0, 0.0, factor * fact.lo), np.where(factor == 0, 0.0, factor * fact.hi)
+            low, high = low + np.minimum(*ends), high + np.maximum(*ends)
+    return low, high
