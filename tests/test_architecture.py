@@ -69,6 +69,7 @@ OUTSIDE = {
         *("atoms", "data", "terms", "model", "classify", "convex", "nlp", "methods", "engine", "answer", "api", "cli"),
     },
     "click": {"cli"},
+    "matplotlib": {"answer"},
 }
 
 # Imports inside functions that point back within one part, each with its reason. Everything else is free of cycles.
@@ -78,6 +79,7 @@ WAYS_BACK = {
     ("optdsl.answer.solution", "optdsl.answer.files"): "the record offers its views",
     ("optdsl.answer.solution", "optdsl.answer.json_view"): "the record offers its views",
     ("optdsl.answer.solution", "optdsl.answer.terminal"): "the record offers its views",
+    ("optdsl.answer.solution", "optdsl.answer.pictures"): "the record offers its views",
     ("optdsl.answer.verdict", "optdsl.answer.json_view"): "the record offers its views",
     ("optdsl.answer.verdict", "optdsl.answer.verdict_text"): "the record offers its views",
 }

@@ -13,7 +13,7 @@ import numpy as np
 
 from optdsl.answer.json_view import solution_json
 from optdsl.answer.labelled import LabelledArray, index_labels, index_names
-from optdsl.answer.solution import Solution
+from optdsl.answer.solution import Solution, TraceTable
 from optdsl.data.members import Labels, TextLabels
 from optdsl.errors import Diagnostic, OptionError, closest
 
@@ -59,6 +59,24 @@ def check_format(format: str) -> None:
         near = closest(format, FORMATS)
         hint = f"did you mean {near}?" if near else f"formats are {' and '.join(FORMATS)}"
         raise OptionError(Diagnostic("unknown-output-format", f'there is no output format "{format}"', hint=hint))
+
+
+def check_trace(path: Path) -> None:
+    """Raises OptionError where a trace cannot be written to such a file."""
+    check_format(path.suffix[1:].lower())
+    make_folder(path.parent)
+
+
+def write_trace(trace: TraceTable, path: Path) -> None:
+    """Writes the iterations of a run as a table, beside its place and renamed. Raises OptionError where it cannot."""
+    import pyarrow
+
+    check_trace(path)
+    table = pyarrow.table({name: trace[name] for name in trace.columns})
+    try:
+        _write_all(path.parent, {path.name: _arrow_writer(table, path.suffix[1:].lower())})
+    except OSError as error:
+        raise OptionError(_cannot_write(path.parent, error)) from None
 
 
 Writer = Callable[[Path], None]
@@ -108,8 +126,11 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _table_writer(columns: Mapping[str, LabelledArray], format: str) -> Writer:
+    return lambda path: _arrow_writer(answer_table(columns), format)(path)
+
+
+def _arrow_writer(table: Any, format: str) -> Writer:
     def write(path: Path) -> None:
-        table = answer_table(columns)
         if format == "parquet":
             from pyarrow import parquet
 

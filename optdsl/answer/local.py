@@ -9,6 +9,7 @@ import numpy as np
 
 from optdsl.answer.assemble import class_of, conflict_answer, constraint_answers, ray_answer, variable_answers
 from optdsl.answer.engine_methods import Choice, choose_method, make_method
+from optdsl.answer.landscape import landscape_of
 from optdsl.answer.local_checks import LocalPoint, judge_locally, off_edges, row_scales
 from optdsl.answer.second_look import look_again
 from optdsl.answer.solution import Checks, Route, Solution, TraceTable
@@ -154,7 +155,7 @@ def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAns
     problem = prepared.problem
     method = make_method(prepared.choice, prepared.options)
     limits = _limits(prepared, watching)
-    answer = solve_locally(problem, method, limits, _watcher(problem, watching))
+    answer = solve_locally(problem, method, limits, _watcher(problem, watching), keep_path=problem.width == 2)
     if not prepared.asked:
         look = look_again(problem, method, answer, limits, prepared.given)
         answer = replace(look.answer, notes=(*look.answer.notes, *filter(None, (look.note,))))
@@ -242,6 +243,8 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
         show=shown_values(model, outcome.x, variables, constraints),
         checks=judged.checks,
         notes=(*base.notes, *judged.notes),
+        path=outcome.path,
+        landscape=landscape_of(model),
         expressions=let_values(model, outcome.x),
     )
 

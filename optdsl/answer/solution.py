@@ -143,6 +143,12 @@ class TraceTable:
     def __getitem__(self, column: str) -> np.ndarray:
         return self.rows[:, self.columns.index(column)]
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the iterations as a table, .csv or .parquet by the file's name, beside its place and renamed."""
+        from optdsl.answer.files import write_trace
+
+        write_trace(self, Path(path))
+
     def to_pandas(self) -> Any:
         """A pandas DataFrame of the iterations."""
         import pandas
@@ -180,6 +186,10 @@ class Solution:
     notes: tuple[str, ...] = ()
     duals_with_integers_fixed: bool = False
     expressions: Mapping[str, Callable[[], LabelledArray]] = field(default_factory=dict)
+    path: np.ndarray | None = None
+    """The points of the run (iterations, 2), for models of two variables that the engine solved."""
+    landscape: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    """For models of two variables: objective (k,) and largest violation (k,) at points (k, 2)."""
 
     def __getitem__(self, name: str) -> LabelledArray:
         """A variable's values. Raises KeyError with the nearest name."""
@@ -252,6 +262,15 @@ class Solution:
         from optdsl.answer.files import write_files
 
         return write_files(self, Path(folder), format)
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Writes a picture (.png, .svg, .pdf): the run, the landscape of two variables, variables over an index.
+
+        Needs matplotlib (`pip install 'optdsl[plot]'`). Raises OptionError where it is missing.
+        """
+        from optdsl.answer.pictures import draw
+
+        draw(self, Path(path))
 
     def report(self, path: str | os.PathLike[str]) -> None:
         """Reports are not in this version. Raises NotImplementedError that says what to use."""

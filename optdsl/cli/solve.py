@@ -29,6 +29,8 @@ FOUND, NOT_FOUND = 0, 1
 @data_options
 @click.option("--out", metavar="DIR", help="Write each variable and constraint as a table, and result.json, there.")
 @click.option("--out-format", metavar="FORMAT", default="csv", help="The tables' format: csv (default) or parquet.")
+@click.option("--trace", "trace", metavar="FILE", help="Write the iterations as a table: FILE.csv or FILE.parquet.")
+@click.option("--plot", "plot", metavar="FILE", help="Draw the answer and the run: FILE.png, FILE.svg or FILE.pdf.")
 @click.option("--quiet", is_flag=True, help="Print only the status and the objective, and no live line.")
 @click.option("--time-limit", metavar="SECONDS", type=float, help="Stop the solver after so long.")
 def command(
@@ -40,6 +42,8 @@ def command(
     data_options: tuple[str, ...],
     out: str | None,
     out_format: str,
+    trace: str | None,
+    plot: str | None,
     quiet: bool,
     time_limit: float | None,
 ) -> int:
@@ -53,15 +57,22 @@ def command(
     optdsl solve diet.opt --set need=3000 --data foods=other.csv
     optdsl solve plan.opt --time-limit 60 --opt gap=0.01 --out results
     optdsl solve plan.opt --method cvxpy --opt solver=OSQP
+    optdsl solve rocket.opt --trace run.csv --plot rocket.png
     optdsl solve plan.opt --json | jq .objective.value
     cat plan.opt | optdsl solve -
     """
-    from optdsl.answer.files import check_format, make_folder
+    from optdsl.answer.files import check_format, check_trace, make_folder
     from optdsl.answer.methods import check_method
 
     if out is not None:
         check_format(out_format)
         make_folder(Path(out))
+    if trace is not None:
+        check_trace(Path(trace))
+    if plot is not None:
+        from optdsl.answer.pictures import check_picture
+
+        check_picture(Path(plot))
     if method is not None:
         check_method(method)
     options = read_options(method_options)
@@ -88,6 +99,10 @@ def command(
             controls=controls,
         )
     written = solution.save(Path(out), out_format) if out is not None else ()
+    if trace is not None:
+        solution.trace.save(trace)
+    if plot is not None:
+        solution.plot(plot)
     _print(solution, as_json=as_json, quiet=quiet)
     if written and not quiet:
         write_error(f"\n{len(written)} files written to {out}")

@@ -86,6 +86,7 @@ WRONG = {
     "bad-encoding": (["fmt", "latin.opt"], "save the file as UTF-8"),
     "unknown-stage": (["explain", "diet.opt", "--after", "modl"], "did you mean model?"),
     "unknown-method": (["solve", "diet.opt", "--method", "higs"], "did you mean highs?"),
+    "unknown-picture-format": (["solve", "diet.opt", "--plot", "diet.bmp"], ".svg"),
     "method-not-available": (["solve", "diet.opt", "--method", "adam"], "use one of highs, cvxpy"),
     "unknown-option": (["solve", "diet.opt", "--method", "highs", "--opt", "tolerance=1"], "its options are"),
     "bad-option-value": (["solve", "diet.opt", "--method", "cvxpy", "--opt", "tol=small"], "a number from"),

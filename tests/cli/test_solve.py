@@ -168,7 +168,7 @@ def test_mistakes_in_solve_using_have_a_caret(line: str, code: str, column: int,
 
 
 def test_a_model_beyond_this_version_is_refused_with_its_place(folder: Path) -> None:
-    text = "var x >= 1\nminimize f: sin(x)\n"
+    text = "var x integer, in [1, 9]\nminimize f: sin(x)\n"
     done = optdsl("solve", "-", "--json", text=text, folder=folder)
     found = json.loads(done.out)
     assert done.code == 1 and found["class"]["type"] and found["errors"][0]["line"] == 2
