@@ -263,7 +263,8 @@ def _texts() -> dict[str, tuple[str, list[range], object]]:
         ),
         "largest eigenvalue": (
             "var k[1..2] integer, in [-3, 3]\nvar X[1..2, 1..2] symmetric\n"
-            "minimize eig_max(X) + 0.3 * (k[1] - k[2])^2\nsubject to\n  a: X[1, 1] = k[1] + 0.4\n  b: X[2, 2] = -k[2]\n  c: X[1, 2] >= 1 + 0.2 * k[1]",
+            "minimize eig_max(X) + 0.3 * (k[1] - k[2])^2\nsubject to\n"
+            "  a: X[1, 1] = k[1] + 0.4\n  b: X[2, 2] = -k[2]\n  c: X[1, 2] >= 1 + 0.2 * k[1]",
             [range(-3, 4)] * 2,
             lambda a, b: (
                 cvxpy.Minimize(
