@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import sympy
 
 from optdsl.atoms import ENTRIES, REDUCTIONS, interval
-from optdsl.classify.curved import collect_function, collect_groups
+from optdsl.classify.curved import collect_function, collect_groups, lanes_by_sign, pressed_columns
 from optdsl.classify.facts import Facts
 from optdsl.classify.forms import collect_form
 from optdsl.classify.matrices import collect_matrix_function
@@ -158,18 +158,25 @@ class Collector:
         child = extension.child.as_root()
         lifted = extension.lift(columns)
         one = np.ones((1,) * len(child.shape))
-        for sign in self._signs(node.body, extension.child) if form == "max_abs" else (1.0,):
-            held = self.sink(child, curvature, quadratic=True)
-            self.collect(node.body, child, sign * one, held)
-            held.terms.append(Terms(child, lifted, -one))
+        for sign, where in self._signs(node.body, child) if form == "max_abs" else ((1.0, None),):
+            some = child if where is None else self.lanes.filtered(child, where).child.as_root()
+            held = self.sink(some, curvature, quadratic=True)
+            column = np.broadcast_to(lifted, child.shape)
+            self.collect(node.body, some, sign * np.ones((1,) * len(some.shape)), held)
+            held.terms.append(Terms(some, column if where is None else column[where].reshape(some.shape), -one))
             self._hold(held)
 
-    def _signs(self, body: sympy.Basic, frame: Frame) -> tuple[float, ...]:
-        """The signs with which a size is a maximum: one is enough where the part has a sign."""
+    def _signs(self, body: sympy.Basic, frame: Frame) -> list[tuple[float, np.ndarray | None]]:
+        """The signs with which a size is a maximum, and the lanes that need them (None: all).
+
+        One sign is enough where the part has a sign.
+        """
         if self.facts is None:
-            return 1.0, -1.0
+            return [(1.0, None), (-1.0, None)]
         fact = self.facts.find(body, frame)
-        return (1.0,) if bool((fact.lo >= 0).all()) else (-1.0,) if bool((fact.hi <= 0).all()) else (1.0, -1.0)
+        lo, hi = (np.broadcast_to(end, frame.shape) for end in (fact.lo, fact.hi))
+        needed = ((1.0, (lo >= 0) | (hi > 0)), (-1.0, lo < 0))
+        return [(sign, None if where.all() else where) for sign, where in needed if where.any()]
 
     def _needed(self, pieces: Any, moving: list[sympy.Basic], frame: Frame) -> list[Any]:
         """The pieces but those that another one dominates on the argument's interval, as -e does not matter in |e|."""
@@ -246,6 +253,12 @@ class Collector:
             raise NotCollected(node, f"`{node.name}` of variables has no convex form")
         data = [self.lanes.numbers(a, frame) for k, a in enumerate(node.slots) if row.is_data(k)]
         moving = [a for k, a in enumerate(node.slots) if not row.is_data(k)]
+        signs = lanes_by_sign(self, moving, frame)
+        if signs is not None:
+            for mask in signs:
+                part = self.lanes.filtered(frame, mask)
+                self._apply(node, part.child, part.lift(np.broadcast_to(multiplier, frame.shape)), sink)
+            return
         pieces = row.pieces(len(moving), *data)
         if pieces is None:
             raise NotCollected(node, f"`{node.name}` with these parameters is not piecewise linear with one curvature")
@@ -425,9 +438,13 @@ class Collector:
         sink.bent = True
         root = frame.as_root()
         one = np.ones((1,) * len(root.shape))
+        pressed = pressed_columns(self, argument, root)
         for sign in (1.0, -1.0):
             held = self.sink(root, AFFINE)
-            self.collect(argument, root, sign * one, held)
+            if pressed is None:
+                self.collect(argument, root, sign * one, held)
+            else:
+                held.terms.append(Terms(root, pressed, sign * one))
             held.sense = CONVEX
             held.terms.append(Terms(root, inner, -sign * one))
             held.terms.append(Terms(root, outer, -one))

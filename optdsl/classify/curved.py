@@ -163,7 +163,20 @@ def _member_stand_in(
     place = fold.members(np.arange(child.size).reshape(child.shape)).reshape(-1)
     back = np.empty(child.size)
     back[place] = np.broadcast_to(slope, fold.members(lo).shape).reshape(-1)
-    return stand_in(collector, node.body, child, _side(curvature, back.reshape(child.shape), child))
+    turned = curvature * back
+    sides = np.where(turned >= 0, 1, np.where(turned <= 0, -1, 0))  # 0: nothing presses, it must be affine
+    if (sides == sides[0]).all():
+        return stand_in(collector, node.body, child, _SIDES[int(sides[0])])
+    members = Affine.of_constant(np.zeros(child.size))
+    for side in np.unique(sides):
+        where = sides == side
+        some = collector.lanes.filtered(child, where.reshape(child.shape)).child.as_root()
+        held = stand_in(collector, node.body, some, _SIDES[int(side)])
+        members = members + held.place(np.flatnonzero(where), child.size)
+    return members
+
+
+_SIDES = {0: AFFINE, 1: CONVEX, -1: CONCAVE}
 
 
 def stand_in(collector: Collecting, argument: sympy.Basic, root: Frame, side: str) -> Affine:
@@ -181,6 +194,30 @@ def stand_in(collector: Collecting, argument: sympy.Basic, root: Frame, side: st
     variable = Affine.of_columns(collector.auxiliary.add(root.size))
     collector.auxiliary.rows.append(HeldRows(held.affine() - variable, side))
     return variable
+
+
+def pressed_columns(collector: Collecting, argument: sympy.Basic, root: Frame) -> np.ndarray | None:
+    """Columns for a curved argument of an even function, on the side that its sign presses it to; None: itself."""
+    if collector.facts is None or collector.facts.find(argument, root).affine.all():
+        return None
+    fact = collector.facts.find(argument, root)
+    side = CONVEX if (fact.lo >= 0).all() else CONCAVE if (fact.hi <= 0).all() else AFFINE
+    return None if side == AFFINE else stand_in(collector, argument, root, side).columns.reshape(root.shape)
+
+
+def lanes_by_sign(
+    collector: Collecting, arguments: Sequence[sympy.Basic], frame: Frame
+) -> list[np.ndarray] | None:
+    """Masks of the lanes that share the sign of one curved argument, where they differ: other pieces count there."""
+    if collector.facts is None or len(arguments) != 1 or frame.size < 2:
+        return None
+    fact = collector.facts.find(arguments[0], frame)
+    if fact.affine.all():
+        return None
+    lo, hi = (np.broadcast_to(end, frame.shape) for end in (fact.lo, fact.hi))
+    code = np.where(lo >= 0, 1, np.where(hi <= 0, -1, 0))
+    found = np.unique(code)
+    return None if len(found) == 1 else [code == k for k in found]
 
 
 def require_side(
@@ -253,4 +290,12 @@ def _patterns(codes: Sequence[np.ndarray], frame: Frame) -> list[np.ndarray]:
 
 
 Collect = Callable[..., None]
-__all__ = ["Facts", "collect_function", "collect_groups", "require_side", "stand_in"]
+__all__ = [
+    "Facts",
+    "collect_function",
+    "collect_groups",
+    "lanes_by_sign",
+    "pressed_columns",
+    "require_side",
+    "stand_in",
+]

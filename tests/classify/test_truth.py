@@ -59,7 +59,7 @@ def test_an_affine_equivalent_does_not_make_what_is_written_affine(text: str) ->
 
 def test_an_infimum_that_is_not_reached_is_told_with_its_bound() -> None:
     solution = optdsl.parse("var x >= 1\nvar y >= 0.1\nminimize o: x^0.5 * y^-1").solve()
-    assert solution.status.word == "numerical_error" and solution.bound == pytest.approx(0.0, abs=1e-9)
+    assert solution.status.word == "feasible" and solution.bound == pytest.approx(0.0, abs=1e-9)
     assert "without end." not in str(solution)
 
 
