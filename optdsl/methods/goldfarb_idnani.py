@@ -18,10 +18,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import qr
 from scipy.linalg.lapack import dtrtrs
 
 ROUNDING = 1e-12
 """A row counts as violated beyond this share of the sizes of its terms."""
+DEPENDENT = 1e-9
+"""Normals are dependent, and equalities among them consistent, to this accuracy."""
 NEARLY = 1e-9
 """A row that cannot be satisfied exactly is given up below this share."""
 
@@ -54,6 +57,8 @@ def minimize_quadratic(
     h = dtrtrs(L, g, lower=1)[0]
     # In the variables v = L'x: minimize h'v + v'v / 2 subject to M'v >= b.
     sizes = np.abs(M.T)
+    # v is a difference of parts as large as h.
+    parts = sizes @ np.abs(h)
     for rows in (warm, ()) if warm else ((),):
         state = _start(M, h, b, equalities, rows)
         for _ in range(50 + 10 * (k + len(g))):
@@ -61,12 +66,13 @@ def minimize_quadratic(
                 break
             v, u, active = state
             terms = sizes @ np.abs(v) + np.abs(b)
-            slack = (M.T @ v - b + ROUNDING * terms) / scales
+            slack = (M.T @ v - b + ROUNDING * terms + 1e-15 * parts) / scales
             slack[list(active)] = 0.0
             slack[:equalities] = 0.0
             entering = int(slack.argmin()) if k else -1
             if k == 0 or slack[entering] >= 0:
-                return _finished(L, v, u, active, k)
+                off = np.abs(M.T @ v - b) > DEPENDENT * (terms + parts)
+                return None if off[:equalities].any() else _finished(L, v, u, active, k)
             state = _enter(M, b, v, u, active, equalities, entering)
             if state is None and slack[entering] * scales[entering] >= -NEARLY * terms[entering]:
                 # Rows that meet in one point contradict each other by rounding.
@@ -86,7 +92,15 @@ def _start(M: np.ndarray, h: np.ndarray, b: np.ndarray, equalities: int, warm: t
             return guess
     if not first:
         return -h, np.zeros(0), ()
-    return _over(M, h, b, first)
+    return _over(M, h, b, first) or _over(M, h, b, _independent(M, equalities))
+
+
+def _independent(M: np.ndarray, equalities: int) -> tuple[int, ...]:
+    """Equalities that are independent of each other, as many as there are."""
+    sizes = np.maximum(np.sqrt(np.einsum("ij,ij->j", M[:, :equalities], M[:, :equalities])), 1e-300)
+    _, R, order = qr(M[:, :equalities] / sizes, mode="economic", pivoting=True)
+    rank = int((np.abs(np.diagonal(R)) > DEPENDENT).sum())
+    return tuple(sorted(int(j) for j in order[:rank]))
 
 
 def _over(M: np.ndarray, h: np.ndarray, b: np.ndarray, active: tuple[int, ...]) -> State | None:
@@ -119,7 +133,8 @@ def _enter(
         else:
             z, r = n_plus, np.zeros(0)
         # Longest step in the dual: an inequality's multiplier must stay >= 0.
-        shrinking = np.flatnonzero(r[equalities:] > 0) + equalities
+        fixed = sum(row < equalities for row in active)
+        shrinking = np.flatnonzero(r[fixed:] > 0) + fixed
         t1, leaving = math.inf, -1
         if shrinking.size:
             ratios = u[shrinking] / r[shrinking]

@@ -42,7 +42,10 @@ HEAVIEST = 1e10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SqpState(Iterate):
-    """Values and derivatives at x, the matrix B of BFGS, the merit function's weights, the program's active rows."""
+    """Values and derivatives at x, the matrix B of BFGS, the merit function's weights, the program's active rows.
+
+    The programs are solved in the variables divided by `sizes`, those of the start.
+    """
 
     at: Evaluated
     form: Form
@@ -52,6 +55,7 @@ class SqpState(Iterate):
     active: tuple[int, ...]
     unit: float
     row_units: np.ndarray
+    sizes: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +98,7 @@ class SQP:
             active=(),
             unit=max(1.0, norm(at.g) / 100),
             row_units=np.maximum(1.0, rows / 100),
+            sizes=np.maximum(1.0, np.abs(x)),
         )
         if state.ending is None and self._settled(problem, state, at, y, z):
             return replace(state, ending=Ending.CONVERGED)
@@ -144,9 +149,8 @@ class SQP:
         """The state at the new point."""
         B = state.B
         if self.hessian == "bfgs":
-            s = after.x - state.x
             change = after.g - state.at.g + (after.A - state.at.A).T @ step.y
-            B = _damped_bfgs(B, s, change)
+            B = _damped_bfgs(B, (after.x - state.x) / state.sizes, change * state.sizes)
         if a >= 0.9:
             shift = 0.1 * shift if shift > 1e-8 else 0.0
         elif a < 0.2:
@@ -190,7 +194,7 @@ class SQP:
         if norm(violations(problem, at.c) / state.row_units) > self.tol:
             return False
         mean = (np.abs(y).sum() + np.abs(z).sum()) / max(1, np.count_nonzero(y) + np.count_nonzero(z))
-        scale = state.unit * max(1.0, float(mean) / (100 * state.unit))
+        scale = state.unit * min(max(1.0, float(mean) / (100 * state.unit)), 100.0)
         residual = norm(at.g + at.A.T @ y + z)
         return max(residual, complementarity(problem, at.x, at.c, y, z)) <= self.tol * scale
 
@@ -198,15 +202,16 @@ class SQP:
         """The step of the program, elastic where its rows contradict each other; and the shift that was used."""
         at, form = state.at, state.form
         C, b = form.program(problem, at)
-        shift = state.shift
+        sizes, shift = state.sizes, state.shift
+        C, g = C * sizes, at.g * sizes
         if self.hessian == "exact":
             W = _hessian(problem, at.x, state.row_multipliers)
             if not np.isfinite(W).all():
                 return None, shift
             normals = [*range(form.equalities), *state.active]
-            G, g = _convex(W, at.g, C[normals], b[normals], shift)
+            G, g = _convex(W * np.outer(sizes, sizes), g, C[normals], b[normals], shift)
         else:
-            G, g = state.B, at.g
+            G = state.B
         L = _factor(G)
         if L is None:
             return None, shift
@@ -216,7 +221,7 @@ class SQP:
             return self._elastic(state, L, g, C, b), shift
         y, z = form.multipliers(found.multipliers, m, n)
         active = tuple(i for i in found.active if i >= form.equalities)
-        return Step(found.x, y, z, np.zeros(m), active), shift
+        return Step(sizes * found.x, y, z, np.zeros(m), active), shift
 
     def _elastic(self, state: SqpState, L: np.ndarray, g: np.ndarray, C: np.ndarray, b: np.ndarray) -> Step | None:
         """The step of  g'd + d'Gd/2 + price |t|^2/2  subject to  C d + t on the right side of b, bounds not relaxed."""
@@ -239,7 +244,7 @@ class SQP:
         left = np.zeros(m)
         places = np.concatenate([form.equal, form.low, form.high])
         np.maximum.at(left, places, np.abs(found.x[n:]))
-        return Step(found.x[:n], y, z, left, ())
+        return Step(state.sizes * found.x[:n], y, z, left, ())
 
     def _searched(
         self, problem: Nlp, state: SqpState, step: Step, weights: np.ndarray, slope: float
