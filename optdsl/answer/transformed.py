@@ -11,6 +11,7 @@ from optdsl.answer.solution import ConflictAnswer, ProblemClass, Route, Solution
 from optdsl.answer.status import Status
 from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis, analyze
+from optdsl.classify.analysis import StatementFact
 from optdsl.classify.domain import on_domain
 from optdsl.classify.facts import Facts
 from optdsl.classify.geometric import Geometric, recognize_geometric
@@ -75,10 +76,30 @@ def _ends_at_zero(condition: DomainCondition, facts: Facts) -> bool:
 
 
 def specialized(analysis: Analysis, special: Special | None) -> Analysis:
-    """The analysis with the type that a special form has, and nothing to refuse."""
+    """The analysis with the type that a special form has, its proofs, and nothing to refuse."""
     if special is None:
         return analysis
-    return replace(analysis, type=special.type, refusal=())
+    statements = tuple(_with_proof(fact, analysis.model, special.problem) for fact in analysis.statements)
+    return replace(analysis, type=special.type, refusal=(), statements=statements)
+
+
+def _with_proof(fact: StatementFact, model: Model, problem: Geometric | QuasiProgram) -> StatementFact:
+    """A statement with the proof that it is convex in the logarithms, or has convex level sets."""
+    from optdsl.classify.proofs.levels import levels_constraint, levels_objective
+    from optdsl.classify.proofs.log_log import log_log_constraint, log_log_objective
+
+    constraint = next((c for c in model.constraints if c.name == fact.name), None)
+    if isinstance(problem, Geometric):
+        facts = Facts.of(model)
+        if constraint is not None and fact.role == "constraint":
+            return replace(fact, steps=log_log_constraint(model, constraint, facts))
+        assert model.objective is not None
+        return replace(fact, steps=log_log_objective(model, model.objective, facts))
+    if fact.ok:
+        return fact
+    if constraint is not None and fact.role == "constraint":
+        return replace(fact, steps=levels_constraint(problem, constraint))
+    return replace(fact, steps=levels_objective(problem))
 
 
 def solve_special(

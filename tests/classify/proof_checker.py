@@ -188,7 +188,7 @@ class Replay:
     def _sampled(self, step: Step) -> None:
         """Interval, sign and curvature that a step claims, at the points."""
         claim = step["gives"].split(", ")
-        if step["kind"] in ("relation", "conclusion", "equivalence", "rewriting", "matrix", "objective"):
+        if step["kind"] in UNSAMPLED:
             return
         low, high = step.get("range", (None, None))
         low = -math.inf if low is None else low
@@ -202,10 +202,10 @@ class Replay:
                 raise Wrong(f"has another sign at {member}")
             self._curved(claim[0], value, member)
 
-    def _curved(self, word: str, value: np.ndarray, member: Member) -> None:
+    def _curved(self, word: str, value: np.ndarray, member: Member, strict: bool = True) -> None:
         start, end, middle = value[: self.count], np.roll(value[: self.count], -1), value[self.count :]
         fine = np.isfinite(start) & np.isfinite(end)
-        if (np.isnan(middle) & fine).any():
+        if strict and (np.isnan(middle) & fine).any():
             raise Wrong(f"undefined between points where it is defined, at {member}")
         fine &= np.isfinite(middle)
         gap = (middle - (start + end) / 2)[fine]
@@ -406,6 +406,81 @@ class Replay:
         own = next((e for e in names.values() if e.keys() == entries.keys()), None)
         return own is not None and bool(np.array_equal(own[key], own[turned]))
 
+    # ---------------------------------------------------------------------------- logarithms and level sets
+
+    def _on_log_scale(self, over: str, part: str) -> Lanes:
+        """The logarithm of a text at positive points, then at the geometric mean of each and the one after it."""
+        positive = {
+            n: {k: np.maximum(v[: self.count], 1e-3) for k, v in e.items()} for n, e in self.values.point.items()
+        }
+        where = {
+            n: {k: np.concatenate([v, np.sqrt(v * np.roll(v, -1))]) for k, v in e.items()} for n, e in positive.items()
+        }
+        values, constraint, found = self.data.at(self.file, where), self._held(over, part), {}
+        try:
+            for env, member in values.iterate(constraint.domain, {}):
+                value = np.asarray(values.value(constraint.relation.operands[0], env), dtype=float)
+                found[_member(over, member)] = np.log(np.broadcast_to(value, (2 * self.count,)))
+        except (AssertionError, KeyError, ZeroDivisionError, Outside):
+            raise Unread(part) from None
+        return found
+
+    def _log_log(self, step: Step) -> None:
+        """The logarithm as a function of logarithms has the curvature that is claimed, and so have its parts."""
+        claimed = step["gives"].removeprefix("log-log ")
+        for member, value in self._on_log_scale(step.get("for", ""), step["expr"]).items():
+            self._curved(claimed, np.where(np.isfinite(value), value, np.nan), member, strict=False)
+        words = [s["gives"].removeprefix("log-log ") for s in self._used_steps(step)]
+        match step["function"]:
+            case "monomial":
+                fine = claimed == "affine" and not words
+            case "sum" | "members":
+                fine = claimed == "convex" and bool(words) and set(words) <= {"affine", "convex"}
+            case "difference":
+                fine = claimed == "concave"
+            case "product":
+                fine = bool(words) and set(words) <= {"affine", claimed}
+            case "power":
+                fine = set(words) <= {"affine", claimed, OPPOSITE.get(claimed, claimed)}
+            case _:
+                fine = True
+        if not fine:
+            raise Wrong(f"parts that are {words} do not give {claimed}")
+        if step["function"] == "sum":
+            over = step.get("for", "")
+            parts = [self.lanes(over, s["expr"]) for s in self._used_steps(step)]
+            for member, value in self.lanes(over, step["expr"]).items():
+                _constant(value - sum(p[member] for p in parts), np.abs(value), f"not the sum of its parts at {member}")
+
+    def _log_relation(self, step: Step) -> None:
+        """Both sides as they stand in `after`: the smaller one log-log convex, the greater one concave."""
+        self._equivalence(step)
+        over = step.get("for", "")
+        shown = {s["expr"]: s["gives"].removeprefix("log-log ") for s in self._used_steps(step)}
+        for relation in step["after"]:
+            constraint = self._held(over, relation)
+            equal = constraint.relation.ops[0] in ("=", "==")
+            needs = ("affine", "affine") if equal else ("convex", "concave")
+            sides = relation.split(" = " if equal else " <= ")
+            for side, need in zip(sides, needs, strict=True):
+                if side in shown and not _as_strong(shown[side], need):
+                    raise Wrong(f"`{side}` is {shown[side]}, not {need}")
+
+    def _levels(self, step: Step) -> None:
+        """Along a segment the value is at most (at least) that of the worse end."""
+        for member, value in self.lanes(step.get("for", ""), step["expr"]).items():
+            start, end, middle = value[: self.count], np.roll(value[: self.count], -1), value[self.count :]
+            fine = np.isfinite(start) & np.isfinite(end) & np.isfinite(middle)
+            slack = ROUNDING * (1 + np.abs(start) + np.abs(end))
+            above, below = middle > np.maximum(start, end) + slack, middle < np.minimum(start, end) - slack
+            word_ = step["gives"]
+            if (word_ == "quasiconvex" and (above & fine).any()) or (word_ == "quasiconcave" and (below & fine).any()):
+                raise Wrong(f"not {word_} at {member}")
+
+    def _claimed(self, step: Step) -> None:
+        if not step["uses"] and any(v.std() > ROUNDING for v in self.lanes(step.get("for", ""), step["expr"]).values()):
+            raise Wrong("nothing is used")
+
     def _rewriting(self, step: Step) -> None:
         over = step.get("for", "")
         (after,) = step["after"]
@@ -488,9 +563,15 @@ RULES: dict[str, Callable[[Replay, Step], None]] = {
     "shown": Replay._shown, "rewriting": Replay._rewriting, "rewritten": Replay._rewritten,
     "equivalence": Replay._equivalence,
     "conclusion": Replay._conclusion, "relation": Replay._relation, "matrix": Replay._matrix,
-    "objective": Replay._objective,
+    "objective": Replay._objective, "log-log": Replay._log_log, "log-log relation": Replay._log_relation,
+    "log-log objective": Replay._claimed, "levels": Replay._levels, "levels objective": Replay._claimed,
+    "levels relation": Replay._claimed,
 }  # fmt: skip
-LAST = ("objective", "relation", "conclusion", "matrix")
+LAST = (
+    "objective", "relation", "conclusion", "matrix", "log-log objective", "log-log relation", "levels objective",
+    "levels relation",
+)  # fmt: skip
+UNSAMPLED = (*LAST, "equivalence", "rewriting", "log-log", "levels")
 OPPOSITE = {"convex": "concave", "concave": "convex"}
 
 

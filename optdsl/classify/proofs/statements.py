@@ -17,6 +17,7 @@ from optdsl.classify.proofs.writer import Where, Writer
 from optdsl.classify.provers import Attempt, Bounded
 from optdsl.errors import Span
 from optdsl.model.model import Constraint, Model, Objective
+from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import has_variables
 
@@ -125,6 +126,15 @@ def curved(writer: Writer, body: sympy.Expr, where: Where, wanted: float) -> int
     found = split_quadratic(body, where, wanted, facts)
     evidence = None if found is None else quadratic_certificate(found[0], where, wanted, facts)
     if found is None or evidence is None:
+        plain_squares = body.replace(_is_squared_norm, lambda e: nodes.Reduce("sum", e.base.body**2, e.base.over))
+        if plain_squares != body:
+            rule = "the square of a norm is the sum of the squares"
+            step = writer.add("rewriting", rule, body, where, f"equal to {writer.text(plain_squares)}",
+                              after=(writer.text(plain_squares),))  # fmt: skip
+            return writer.add(
+                "rewritten", "equal to what the rewritings lead to", body, where, f"{word}{sign}", fact=fact,
+                uses=[step, curved(writer, plain_squares, where, wanted)], after=(writer.text(plain_squares),),
+            )  # fmt: skip
         return writer.add("collected", "collected as a quadratic program", body, where, f"{word}{sign}", fact=fact)
     quadratic, rest = found
     plain = evidence.value is None
@@ -145,6 +155,10 @@ def curved(writer: Writer, body: sympy.Expr, where: Where, wanted: float) -> int
     uses = [step, *(Composition(writer).prove(part, where) for part in _grouped(rest, where, facts))]
     rule = f"a sum of {word} parts is {word}"
     return writer.add("sum", rule, body, where, f"{word}{sign}", fact=fact, uses=uses)
+
+
+def _is_squared_norm(e: sympy.Basic) -> bool:
+    return isinstance(e, sympy.Pow) and e.exp == 2 and isinstance(e.base, nodes.Reduce) and e.base.name == "norm2"
 
 
 def whole_span(statement: Objective | Constraint) -> Span:
