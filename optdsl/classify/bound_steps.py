@@ -44,7 +44,8 @@ def bound_step(argument: sympy.Basic, frame: Frame, facts: Facts, span: Span | N
     if not sources:
         return None
     lower, upper = float(np.min(after.lo)) if low else -np.inf, float(np.max(after.hi)) if high else np.inf
-    rule = f"bound: by {' and '.join(s.words for s in sources)}"
+    *others, last = [source.words for source in sources]
+    rule = f"bound: by {' and '.join(filter(None, [', '.join(others), last]))}"
     return BoundStep(
         rule, argument, _gives(lower, upper), span, frame=frame, lower=lower, upper=upper, sources=sources
     )
