@@ -1,8 +1,8 @@
 """Rows that no text can name, and whose curvature was shown of the very argument that they are written with.
 
 `quadratic_norm` and `convex_quadratic` stand around a quadratic whose matrix was found to be semidefinite;
-`weighted_product` around a sum of logarithms with nonnegative weights that add up to at most 1. `exp_perspective` and
-`hyperbolic_root` are ordinary rows.
+`concave_mean` around a product of powers with exponents of at most 1 together, or a root of a sum of powers below 1.
+`exp_perspective` and `hyperbolic_root` are ordinary rows.
 """
 
 from __future__ import annotations
@@ -121,12 +121,11 @@ FORM_ROWS: tuple[Atom, ...] = (
         source=f"{BOYD}, section 3.1.4", examples=(((-2.0,), -2.0),),
     ),
     entries(
-        name="weighted_product", formula="exp(x) with x a sum of logarithms whose weights add up to at most 1",
-        parameters=("x",), arity=(1, 1), raw=np.exp, domain=EVERYWHERE, range=increasing(np.exp, floor=0.0),
-        slope=constant_slope(1.0), curvature=constant_sign(1.0), smoothness=always(SMOOTH),
-        summary=("(0, inf)", "increasing", "concave, a product of powers", "smooth"),
-        derivative=lambda F, x: (F.exp(x),), lowering=BY_FORM, **NO_PIECES, shown=-1.0, latex=r"e^{#1}",
-        source=f"{BOYD}, section 3.1.5", examples=(((0.0,), 1.0),),
+        name="concave_mean", formula="x with a concave mean", parameters=("x",), arity=(1, 1),
+        raw=np.positive, domain=EVERYWHERE, range=lambda x: x, slope=constant_slope(1.0), curvature=constant_sign(0.0),
+        smoothness=always(SMOOTH), summary=("all numbers", "increasing", "concave", "smooth"),
+        derivative=lambda F, x: (1.0 + 0.0 * x,), lowering=BY_FORM, **NO_PIECES, shown=-1.0, latex="#1",
+        source=f"{BOYD}, section 3.1.5 and exercise 3.18", examples=(((2.0,), 2.0),),
     ),
     entries(
         name="exp_perspective", formula="y * exp(x / y)", parameters=("x", "y"), arity=(2, 2), raw=_perspective,

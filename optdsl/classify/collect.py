@@ -20,6 +20,7 @@ from optdsl.classify.curved import collect_function, collect_groups, lanes_by_si
 from optdsl.classify.facts import Facts
 from optdsl.classify.forms import collect_form
 from optdsl.classify.matrices import collect_matrix_function
+from optdsl.classify.means import collect_mean
 from optdsl.classify.pieces import collect_only_piece
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Product, Sink, Square, Terms
@@ -233,7 +234,8 @@ class Collector:
     def _apply(self, node: nodes.Apply, frame: Frame, multiplier: np.ndarray, sink: Sink) -> None:
         row = ENTRIES[node.name]
         if row.shown is not None:
-            collect_form(self, node, frame, multiplier, sink)
+            collect_shown = collect_mean if node.name == "concave_mean" else collect_form
+            collect_shown(self, node, frame, multiplier, sink)
             return
         if row.name == "pow" and not has_variables(node.slots[1]):
             exponent = self.lanes.numbers(node.slots[1], frame)

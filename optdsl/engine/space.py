@@ -253,7 +253,8 @@ class GraphFunction:
         kernel = self._kernels.get(kind)
         if kernel is None:
             kernel = self._kernels[kind] = Kernel(self.graph, outputs)
-        return kernel(slots, lanes)
+        with np.errstate(all="ignore"):  # infinite and undefined values are answers
+            return kernel(slots, lanes)
 
     def value(self, slots: Sequence[np.ndarray], lanes: int) -> np.ndarray:
         if self.single_slot is not None:

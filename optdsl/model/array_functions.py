@@ -21,6 +21,7 @@ from optdsl.model.function_rules import ARRAYS, FunctionRules
 from optdsl.model.model import DomainCondition
 from optdsl.model.scope import Context, EntrySymbol
 from optdsl.model.shapes import Arr, Axis
+from optdsl.model.symmetry import same_when_transposed
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import Index
@@ -177,7 +178,7 @@ class ArrayFunctions(FunctionRules):
             return value is not None and bool(
                 np.allclose(value, value.T, rtol=1e-9, atol=1e-9 * max(1.0, float(np.abs(value).max(initial=0))))
             )
-        return False
+        return same_when_transposed(array, context, self.workspace.lanes)
 
     def _entries_symmetric(self, entry: nodes.VariableEntry | nodes.ParameterEntry) -> bool:
         """Whether a matrix is symmetric by declaration, or as data by its numbers."""

@@ -44,9 +44,32 @@ RECOGNIZED: list[tuple[str, float, str]] = [
     ("(z^2)^0.75", CONVEX, "pow(abs(z), 3/2)"),
     ("sqrt(exp(z) + 1)", CONVEX, "hypot(exp(1/2 * z), 1)"),
     ("sqrt(u^2 + z^2 + z * u)", CONVEX, "hypot"),
-    ("(sum(abs(s[i])^3 for i in I))^(1/3)", CONVEX, "norm(s[i], 3 for i in I)"),
-    ("(sum(s[i]^4 for i in I))^0.25", CONVEX, "norm(s[i], 4 for i in I)"),
-    ("(sum(x[i]^1.5 for i in I))^(1/1.5)", CONVEX, "norm(x[i], 3/2 for i in I)"),
+    ("(sum(abs(s[i])^3 for i in I))^(1/3)", CONVEX, "norm([s[i] for i in I], 3)"),
+    ("(sum(s[i]^4 for i in I))^0.25", CONVEX, "norm([s[i] for i in I], 4)"),
+    ("(sum(x[i]^1.5 for i in I))^(1/1.5)", CONVEX, "norm([x[i] for i in I], 3/2)"),
+    # perspectives
+    ("y * exp(z / y)", CONVEX, "exp_perspective(z, y)"),
+    ("2 * y * exp((z + u) / y + 1)", CONVEX, "2 * exp_perspective("),
+    ("y * sqrt(1 + (z / y)^2)", CONVEX, "hypot("),
+    ("y * sqrt(v / y)", CONCAVE, "geo_mean_of_two("),
+    ("y * abs(z / y - 1)", CONVEX, "abs("),
+    ("y * log(1 + v / y)", CONCAVE, "-rel_entr(y, v + y)"),
+    ("v * log(1 + y / (2 * v))", CONCAVE, "-rel_entr(v, "),
+    ("y * log(1 + z / y)", CONCAVE, "-rel_entr(y, y + z)"),
+    # logarithms of differences of exponentials
+    ("log(exp(z) - 1)", CONCAVE, "log(-exp(-z) + 1) + z"),
+    ("log(exp(z) - exp(u))", CONCAVE, "log(-exp(u - z) + 1) + z"),
+    ("log(2 * exp(z) - exp(u) - 3)", CONCAVE, "log(-3 * exp(-z) - exp(u - z) + 2) + z"),
+    # concave means
+    ("prod(x[i]^w[i] for i in I)", CONCAVE, "concave_mean(prod("),
+    ("y^0.2 * prod(x[i]^(w[i] / 2) for i in I)", CONCAVE, "concave_mean("),
+    ("(sqrt(y) + sqrt(v))^2", CONCAVE, "concave_mean("),
+    ("(0.3 * y^0.5 + 0.7 * v^0.5)^2", CONCAVE, "concave_mean("),
+    ("sum(a[i] * x[i]^0.25 for i in I)^4", CONCAVE, "concave_mean("),
+    ("sum(a[i] * x[i]^0.25 for i in I)^2", CONCAVE, "sqrt(concave_mean("),
+    ("(1 / y + 2 / v + 3 / x[1])^(-1)", CONCAVE, "concave_mean("),
+    ("(2 * y^(-0.5) + v^(-0.5))^(-2)", CONCAVE, "concave_mean("),
+    ("sqrt(p[1]^2 - 0.25)", CONCAVE, "hyperbolic_root(p[1], "),
     # quadratic forms of data
     ("sqrt(s @ G @ s)", CONVEX, "quadratic_norm(sum("),
     ("sqrt(sum(G[i, j] * s[i] * s[j] for i in I, j in I) + 2 * s[1] + 3)", CONVEX, "quadratic_norm(2 * s[1]"),
@@ -185,6 +208,9 @@ def test_what_is_proved_is_true_on_segments(text: str, sign: float) -> None:
 
 
 NEAR_MISSES = [
+    "z * exp(u / z)", "y^2 * exp(z / y)", "y * exp(z / v)", "u * log(1 + z / u)",
+    "log(exp(z) + exp(u) - 1)", "prod(x[i]^a[i] for i in I)", "prod(s[i]^w[i] for i in I)",
+    "(sqrt(y) + sqrt(v))^3", "(y^0.5 + v^0.25)^2", "sum(mixed[i] * x[i]^0.25 for i in I)^4", "(y^(-1) - v^(-1))^(-1)",
     "sqrt(s @ H @ s)", "sqrt(s @ G @ s - 1)", "sqrt(s @ G @ s + 9 * s[1] + 1)", "(s @ G @ s) / u", "(s @ H @ s) / y",
     "(s @ G @ s)^0.4", "exp(s @ H @ s)", "exp(-(s @ G @ s))",
     "sqrt(z^2 - 1)", "sqrt(1 + z) * z", "sqrt(z^2 + u)", "sqrt(z^2 + 3 * z * u + u^2)", "sqrt(1 + z^3)",
@@ -196,7 +222,7 @@ NEAR_MISSES = [
     "1 / (z * u)", "1 / (z^2 * y)", "z^-2 * y^-1", "exp(z) * y", "exp(z) / u", "y * v / (y + u)",
     "1 / (1 / z + 1 / u)", "1 / (1 / y - 1 / v)",
     "y^0.6 * v^0.7", "prod(x)^0.5", "prod(s)^0.25", "prod(x)", "(z * u)^0.5", "sqrt(y / v)", "sqrt(n * y + 5)",
-    "log(z * u)", "log(z^2)", "log(exp(z) - exp(u))", "log(1 - exp(z) * u)", "log(z + exp(u))", "log(prod(s))",
+    "log(z * u)", "log(z^2)", "log(1 - exp(z) * u)", "log(z + exp(u))", "log(prod(s))",
     "log(sum(mixed[i] * exp(s[i]) for i in I))", "log(sum(none[i] * exp(s[i]) for i in I))",
     "exp(log(z) * log(u))", "log(sum(exp(s[i]) for i in I if i > 9) + 1 + exp(z) * u)",
 ]

@@ -15,13 +15,13 @@ from optdsl.terms import nodes
 
 _RULES = {
     "quadratic_norm": (
-        "the root of a quadratic is a norm of affine expressions, and convex, where its matrix, completed by the linear "
-        "and constant terms, is positive semidefinite"
+        "the root of a quadratic is a norm of affine expressions, and convex, where its matrix, completed by the "
+        "linear and constant terms, is positive semidefinite"
     ),
     "convex_quadratic": "a quadratic whose matrix is positive semidefinite is convex",
-    "weighted_product": (
-        "a product of powers of nonnegative concave parts is concave where the exponents are not negative and add up to "
-        "at most 1"
+    "concave_mean": (
+        "of nonnegative concave parts x, a product of powers is concave where the exponents are not negative and add "
+        "up to at most 1, and the root of order p of a sum of powers x^p where p < 1"
     ),
 }
 

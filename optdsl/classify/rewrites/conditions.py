@@ -18,7 +18,7 @@ BRINGS: dict[str, tuple[tuple[int, str], ...]] = {
     "log": ((0, "positive"),), "log2": ((0, "positive"),), "log10": ((0, "positive"),),
     "sqrt": ((0, "nonnegative"),), "entr": ((0, "nonnegative"),), "xlogx": ((0, "nonnegative"),),
     "rel_entr": ((0, "nonnegative"), (1, "nonnegative")), "kl_div": ((0, "nonnegative"), (1, "nonnegative")),
-    "square_over": ((1, "positive"),), "power_over": ((1, "positive"),),
+    "exp_perspective": ((1, "positive"),), "square_over": ((1, "positive"),), "power_over": ((1, "positive"),),
     "geo_mean_of_two": ((0, "nonnegative"), (1, "nonnegative")),
     "weighted_geo_mean": ((0, "nonnegative"), (1, "nonnegative")),
 }
@@ -36,6 +36,8 @@ def brought(expression: sympy.Basic, overs: tuple[Over, ...] = ()) -> Iterator[K
     elif isinstance(expression, nodes.Apply):
         for position, kind in BRINGS.get(expression.name, ()):
             yield kind, expression.slots[position], overs
+        if expression.name == "hyperbolic_root":
+            yield "nonnegative", expression.slots[0] ** 2 - expression.slots[1] ** 2, overs
         if expression.name == "log1p":
             yield "positive", 1 + expression.slots[0], overs
         if expression.name == "pow" and not expression.slots[1].is_number and not has_variables(expression.slots[1]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sympy
 
 from optdsl.classify.rewrites.parts import ZERO, apply, as_log, is_apply, logarithm, split
+from optdsl.classify.rewrites.perspectives import cleared, divides
 from optdsl.classify.rewrites.place import Place
 from optdsl.terms.nodes import has_variables
 
@@ -17,7 +18,7 @@ Piece = tuple[sympy.Expr, sympy.Expr, sympy.Expr]
 
 def entropy(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     """x (log x - log y) is the relative entropy, x log x the negative entropy."""
-    parsed = _pieces(expression)
+    parsed = _pieces(expression, place)
     if parsed is None:
         return None
     pieces, rest = parsed
@@ -31,7 +32,7 @@ def sum_of_entropies(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     pieces: list[Piece] = []
     rest = []
     for term in expression.args:
-        parsed = None if place.proved(term) and not _is_entropy(term) else _pieces(term)
+        parsed = None if place.proved(term) and not _is_entropy(term) else _pieces(term, place)
         if parsed is None:
             rest.append(term)
         else:
@@ -46,7 +47,7 @@ def _is_entropy(term: sympy.Expr) -> bool:
     return any(is_apply(f, "xlogx", "entr") for f in sympy.Mul.make_args(term))
 
 
-def _pieces(term: sympy.Expr) -> tuple[list[Piece], list[sympy.Expr]] | None:
+def _pieces(term: sympy.Expr, place: Place) -> tuple[list[Piece], list[sympy.Expr]] | None:
     data, moving = split(term)
     if len(moving) == 1 and is_apply(moving[0], "xlogx", "entr"):
         (x,) = moving[0].slots
@@ -55,9 +56,18 @@ def _pieces(term: sympy.Expr) -> tuple[list[Piece], list[sympy.Expr]] | None:
         x = sympy.Mul(*[f for f in moving if f is not factor])
         logs = _logs(factor)
         if logs is not None and x != 1:
-            pieces = [(data * share, x, z) for share, z in logs[0]]
+            pieces = [piece for share, z in logs[0] for piece in _undivided(data * share, x, z, place)]
             return pieces, [data * part * x for part in logs[1]]
     return None
+
+
+def _undivided(coefficient: sympy.Expr, x: sympy.Expr, z: sympy.Expr, place: Place) -> list[Piece]:
+    """x log(z) with z = w / x and x >= 0 as x log(w) - x log(x)."""
+    if z / x != 1 and divides(z, x) and place.nonnegative(x):
+        w = cleared(z, x)
+        if w is not None and has_variables(w / x):
+            return [(coefficient, x, w), (-coefficient, x, x)]
+    return [(coefficient, x, z)]
 
 
 def _logs(factor: sympy.Expr) -> tuple[list[tuple[sympy.Expr, sympy.Expr]], list[sympy.Expr]] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sympy
 
+from optdsl.classify.rewrites.conditions import surely_positive
 from optdsl.classify.rewrites.norms import leg, size_of
 from optdsl.classify.rewrites.parts import ONE, ZERO, apply, as_log, exact, is_reduce, raised, separate, split
 from optdsl.classify.rewrites.place import Place, count_of
@@ -106,9 +107,16 @@ def _crossed(left: Monomial | None, right: Monomial, place: Place) -> Bounded | 
 def _root_of_order(
     left: sympy.Expr, powers: dict[sympy.Expr, sympy.Expr], data: sympy.Expr, known: Monomial, place: Place
 ) -> Bounded | None:
-    """left <= data * product of positive powers, as left^(1/s) <= data^(1/s) * geometric mean, s the sum of powers."""
-    if any(not known.never_negative(b, place) for b in powers) or not (place.positive(data) and place.finite(data)):
+    """left <= data * product of positive powers, as left^(1/s) <= data^(1/s) * geometric mean, s the sum of powers.
+
+    Where the left side is positive so is the product; a single factor whose sign is not known is then positive too.
+    """
+    if not (place.positive(data) and place.finite(data)):
         return None
+    open_ = [b for b in powers if not known.never_negative(b, place)]
+    if open_ and not (len(open_) == 1 and _decides(open_[0], powers[open_[0]]) and surely_positive(left, place)):
+        return None
+    known = Monomial(known.data, known.exponent, known.powers, known.natural | frozenset(open_))
     if any(is_reduce(b, "prod") for b in powers):
         return _root_of_prod(left, powers, data, place)
     mean, order = geometric_mean(powers, place)
@@ -120,6 +128,11 @@ def _root_of_order(
         return (mean, root * scale, None) if place.nonnegative(left) else None
     found = _convex_root(left, order, known, place)
     return None if found is None else (found * scale - mean, None, ZERO)
+
+
+def _decides(base: sympy.Expr, power: sympy.Expr) -> bool:
+    """Whether the sign of base ^ power is that of the base; that of a product says nothing of its members."""
+    return not is_reduce(base, "prod") and bool(power.is_Integer) and power % 2 == 1
 
 
 def _root_of_prod(

@@ -17,7 +17,9 @@ from optdsl.classify.rewrites.entropies import entropy, sum_of_entropies
 from optdsl.classify.rewrites.forms import semidefinite
 from optdsl.classify.rewrites.gram import gathered
 from optdsl.classify.rewrites.logs import exp_of_logs, log_of_exponentials, log_of_product
+from optdsl.classify.rewrites.means import power_mean, weighted_product
 from optdsl.classify.rewrites.norms import p_norm, root_of_squares
+from optdsl.classify.rewrites.perspectives import log_of_difference, perspective, root_of_difference
 from optdsl.classify.rewrites.place import Place, RewriteStep, Rewriting
 from optdsl.classify.rewrites.products import product_of_powers
 from optdsl.classify.rewrites.quotients import division, product_over_sum, reciprocal_of_sum
@@ -31,20 +33,29 @@ APPLY, MUL, ADD, POW, REDUCE = (nodes.Apply,), (sympy.Mul,), (sympy.Add,), (symp
 REWRITINGS: tuple[Rewriting, ...] = (
     Rewriting("the logarithm of a sum of exponentials is log-sum-exp", APPLY, log_of_exponentials,
               f"{BOYD}, section 3.1.5"),
+    Rewriting("log(k e^a - e^b) = a + log(k - e^(b - a))", APPLY, log_of_difference, f"{BOYD}, section 3.2.4"),
     Rewriting("the logarithm of a product of positive factors is the sum of their logarithms", APPLY, log_of_product,
               f"{BOYD}, section 3.5"),
     Rewriting("the root of a sum of squares is the norm of the terms", APPLY, root_of_squares,
               f"{BOYD}, section 3.1.5"),
     Rewriting("the p-th root of a sum of p-th powers of sizes is the p-norm", APPLY, p_norm, f"{BOYD}, section 3.1.5"),
+    Rewriting("the root of u^2 - v^2 with u >= 0 is a cone in u and v", (*APPLY, *POW), root_of_difference,
+              "Lobo, Vandenberghe, Boyd and Lebret 1998, section 2.3"),
+    Rewriting("t f(x / t) is the perspective of f: the factor t goes inside", MUL, perspective,
+              f"{BOYD}, section 3.2.6"),
     Rewriting("x (log x - log y) is the relative entropy of x and y", MUL, entropy, f"{BOYD}, example 3.19"),
     Rewriting("x log x - x log y is the relative entropy of x and y", ADD, sum_of_entropies, f"{BOYD}, example 3.19"),
     Rewriting("x y / (x + y) = x - x^2 / (x + y)", MUL, product_over_sum, f"{BOYD}, section 3.2.4"),
     Rewriting("a product of powers is written by geometric means and quotients u^s / v^(s - 1)",
               (*MUL, *POW, *APPLY), product_of_powers, f"{BOYD}, sections 3.1.5 and 3.2.6"),
+    Rewriting("a product of powers with exponents of data that add up to at most 1 is a concave mean",
+              (*MUL, *POW, *APPLY, *REDUCE), weighted_product, f"{BOYD}, section 3.1.5"),
     Rewriting("the quotient of a polynomial by an affine function is a polynomial and a remainder over it", MUL,
               division, "Euclid's division"),
     Rewriting("one over a sum of reciprocals is a harmonic mean over the count, x - x^2 / (x + y) for two", POW,
               reciprocal_of_sum, f"{BOYD}, section 3.2.4"),
+    Rewriting("the root of order p of a sum of powers x^p with p < 1 is a concave mean", (*POW, *APPLY), power_mean,
+              f"{BOYD}, exercise 3.18"),
     Rewriting("the exponential of logarithms is a product of powers", APPLY, exp_of_logs, f"{BOYD}, section 4.5"),
     Rewriting("a quadratic form is a sum of weighted squares (L D L')", ADD, gathered, f"{BOYD}, appendix C.3.3"),
     Rewriting("the matrix of this quadratic is semidefinite: it is a sum of squares (eigenvalues, or L D L')",
