@@ -57,8 +57,8 @@ def minimize_quadratic(
     h = dtrtrs(L, g, lower=1)[0]
     # In the variables v = L'x: minimize h'v + v'v / 2 subject to M'v >= b.
     sizes = np.abs(M.T)
-    # v is a difference of parts as large as h.
-    parts = sizes @ np.abs(h)
+    # v is a difference of parts as large as h, whose rounding reaches all its entries.
+    parts = np.sqrt(np.einsum("ij,ij->i", sizes, sizes)) * float(np.linalg.norm(h))
     for rows in (warm, ()) if warm else ((),):
         state = _start(M, h, b, equalities, rows)
         for _ in range(50 + 10 * (k + len(g))):
