@@ -22,9 +22,10 @@ def written_rewritings(writer: Writer, where: Where, steps: Sequence[Step]) -> l
             at = Where(step.place.frame, (*where.overs, *step.place.path), where.span)
             span = writer.span(step.expression, where.span)
             writer.origins.setdefault(step.after, span)
+            before, after_ = writer.text(step.expression), writer.text(step.after)
+            told = "read as one function of its parts" if before == after_ else f"equal to {after_}"
             numbers.append(writer.add(
-                "rewriting", step.rule, step.expression, at, f"equal to {writer.text(step.after)}",
-                after=(writer.text(step.after),), needs=needs_of(writer, step),
+                "rewriting", step.rule, step.expression, at, told, after=(after_,), needs=needs_of(writer, step)
             ))  # fmt: skip
         elif isinstance(step, RelationStep):
             after = tuple(relation_text(writer, r) for r in step.after)

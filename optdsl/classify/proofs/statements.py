@@ -47,7 +47,7 @@ def objective_proof(
     kept = "concave" if word == "concave" else "convex"
     writer.add(
         "objective", f"a {kept} function is {'minimized' if wanted > 0 else 'maximized'}", objective.body, where,
-        f"{objective.sense}: convex problem", uses=[shape],
+        "convex objective", uses=[shape],
     )  # fmt: skip
     return tuple(writer.steps)
 
