@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from optdsl.answer.assemble import class_of, conflict_answer, constraint_answers, ray_answer, variable_answers
-from optdsl.answer.engine_methods import Choice, choose_method, make_method
+from optdsl.answer.engine_methods import MULTISTART, MULTISTART_OPTIONS, Choice, choose_method, make_method
 from optdsl.answer.landscape import landscape_of
 from optdsl.answer.local_checks import LocalPoint, judge_locally, off_edges, row_scales
 from optdsl.answer.second_look import look_again
@@ -17,17 +18,20 @@ from optdsl.answer.status import Guarantee, SecondOrder, Status
 from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis
 from optdsl.convex.lower import NamedPart
+from optdsl.convex.options import read_options
 from optdsl.convex.program import Progress
 from optdsl.engine.lower import NotLowered
 from optdsl.engine.problem import ModelProblem
-from optdsl.engine.roughness import jumping, kinked, statements_of
+from optdsl.engine.roughness import StatementBodies, jumping, kinked, statements_of
 from optdsl.engine.starts import start_of
-from optdsl.errors import Diagnostic, NotSolvable
-from optdsl.methods.driver import COLUMNS, Ending, Limits, Outcome, Record
+from optdsl.errors import Diagnostic, NotSolvable, OptionError
+from optdsl.methods.driver import COLUMNS, Ending, Limits, Method, Outcome, Record, drive
 from optdsl.methods.escape import LocalAnswer, solve_locally
+from optdsl.methods.multistart import multistart
 from optdsl.methods.second_order import Curvature, check
 from optdsl.model.faults import place_of
 from optdsl.model.model import Model
+from optdsl.nlp import Nlp
 
 FEASIBLE = 1e-6
 SMOOTHINGS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
@@ -72,7 +76,7 @@ def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object
         problem = _problem(analysis, smoothing, domain_rows=True)
     given = bool(np.isfinite(problem.start).any())
     notes = _give_start(model, problem)
-    choice = choose_method(problem, method)
+    choice = _chosen(analysis, problem, method)
     return Prepared(analysis, problem, choice, notes, options, method is not None, given)
 
 
@@ -85,8 +89,32 @@ def route_for(analysis: Analysis, method: str | None) -> Route:
     """How the engine would solve a model. Raises NotSolvable where it cannot, OptionError for a method that cannot."""
     _refuse(analysis)
     problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
-    choice = choose_method(problem, method)
+    choice = _chosen(analysis, problem, method)
     return Route(choice.name, "optdsl", choice.why)
+
+
+def _chosen(analysis: Analysis, problem: ModelProblem, method: str | None) -> Choice:
+    """The method. Raises NotSolvable where functions jump and no search by values takes the rest of the model."""
+    jump = _jump(analysis)
+    if jump is None:
+        return choose_method(problem, method)
+    try:
+        return choose_method(problem, method, jumps=True)
+    except OptionError as error:
+        if method is not None:
+            raise
+        statement, name = jump
+        reason = f"`{statement.name}` jumps where `{name}` does: there are no derivatives to follow"
+        hint = f"write it by a smooth function, or by integers in a convex model ({error.diagnostics[0].message})"
+        raise _not_solvable(analysis, reason, statement.span, hint) from None
+
+
+def _jump(analysis: Analysis) -> tuple[StatementBodies, str] | None:
+    """The first statement with a function that jumps, and that function."""
+    if analysis.smoothness != "discontinuous":
+        return None
+    named = ((statement, jumping(statement.bodies)) for statement in statements_of(analysis.model))
+    return next(((statement, name) for statement, name in named if name is not None), None)
 
 
 def _problem(analysis: Analysis, smoothing: float, domain_rows: bool = False) -> ModelProblem:
@@ -112,6 +140,11 @@ def _kinked(analysis: Analysis) -> bool:
     return any(kinked(statement.bodies) for statement in statements_of(analysis.model))
 
 
+def _rough(analysis: Analysis) -> str:
+    """`jumps` or `kinks` where functions of the model have them, else empty."""
+    return "jumps" if _jump(analysis) is not None else "kinks" if _kinked(analysis) else ""
+
+
 def _refuse(analysis: Analysis) -> None:
     """Raises NotSolvable for what no local method can honor."""
     model = analysis.model
@@ -128,12 +161,6 @@ def _refuse(analysis: Analysis) -> None:
         if constraint.kind == "matrix":
             reason = f"`{constraint.name}` is a matrix inequality, which is solved in convex models only"
             raise _not_solvable(analysis, reason, constraint.span, "`optdsl check` shows what is not convex")
-    for statement in statements_of(model):
-        name = jumping(statement.bodies)
-        if name is not None:
-            reason = f"`{statement.name}` jumps where `{name}` does: there are no derivatives to follow"
-            hint = "write it by a smooth function, or by integers in a convex model"
-            raise _not_solvable(analysis, reason, statement.span, hint)
 
 
 def _not_solvable(analysis: Analysis, reason: str, span, hint: str) -> NotSolvable:
@@ -155,6 +182,11 @@ def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAns
     problem = prepared.problem
     method = make_method(prepared.choice, prepared.options)
     limits = _limits(prepared, watching)
+    if prepared.choice.inner:
+        return problem, _many_starts(prepared, method, limits)
+    if prepared.choice.name == "direct_search" or _jump(prepared.analysis) is not None:
+        outcome = drive(method, problem, limits, _watcher(problem, watching), keep_path=problem.width == 2)
+        return problem, LocalAnswer(outcome, None)
     answer = solve_locally(problem, method, limits, _watcher(problem, watching), keep_path=problem.width == 2)
     if not prepared.asked:
         look = look_again(problem, method, answer, limits, prepared.given)
@@ -170,6 +202,41 @@ def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAns
             sharper, method, _limits(prepared, watching), _watcher(sharper, watching)
         )
     return problem, answer
+
+
+MOST_LISTED = 5
+
+
+def _many_starts(prepared: Prepared, method: Method[Any], limits: Limits) -> LocalAnswer:
+    """The best of many starts, with the minima that were found and how often each was reached."""
+    problem = prepared.problem
+    values = read_options(dict(prepared.options), MULTISTART_OPTIONS, MULTISTART)
+    rough = _rough(prepared.analysis)
+
+    def solve(method: Method[Any], problem: Nlp, limits: Limits) -> Outcome:
+        return drive(method, problem, limits) if rough else solve_locally(problem, method, limits).outcome
+
+    budget = min(values["seconds"] or np.inf, limits.seconds or np.inf)
+    found = multistart(
+        problem,
+        method,
+        values["starts"],
+        values["seed"],
+        None if np.isinf(budget) else budget,
+        limits,
+        solve=solve,
+    )
+    best = found.best
+    listed = ", ".join(
+        f"{problem.sign * cluster.outcome.record.objective:.6g} ({cluster.count} of {found.starts} starts)"
+        for cluster in found.clusters[:MOST_LISTED]
+    )
+    more = "" if len(found.clusters) <= MOST_LISTED else f", and {len(found.clusters) - MOST_LISTED} others"
+    notes = (f"where the starts ended: {listed}{more}",) if found.feasible else ()
+    if rough or problem.convex or best.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE):
+        return LocalAnswer(best, None, (), notes)
+    curvature = check(problem, best.x, best.row_multipliers, best.bound_multipliers)
+    return LocalAnswer(best, curvature, (), notes)
 
 
 def _limits(prepared: Prepared, watching: Watching) -> Limits:
@@ -228,7 +295,7 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
             ray=ray_answer(model, _ray(problem, outcome), why),
             show=shown_values(model, None, {}, {}),
         )
-    point = LocalPoint(problem, outcome, *_curvature(problem, answer), not _kinked(analysis))
+    point = LocalPoint(problem, outcome, *_curvature(problem, answer), _rough(analysis))
     judged, restored = judge_locally(model, analysis, point, prepared.options)
     variables = variable_answers(model, outcome.x, restored.reduced_cost)
     constraints = constraint_answers(model, judged.slacks, restored.duals)

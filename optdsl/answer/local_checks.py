@@ -30,15 +30,20 @@ _ENDED = {
 class LocalPoint:
     """Where a method of the engine ended: its outcome, the second-order check there, and whether kinks were met.
 
-    `escape` (n,) is the direction of wrong curvature where `second_order` is violated. `smooth` is False where the
-    model has kinks that were rounded off: then derivatives at the point are not those of the model.
+    `escape` (n,) is the direction of wrong curvature where `second_order` is violated. `rough` is `kinks` where those
+    of the model were rounded off, `jumps` where only values were used: then derivatives at the point say nothing.
     """
 
     problem: ModelProblem
     outcome: Outcome
     second_order: SecondOrder
     escape: np.ndarray | None = None
-    smooth: bool = True
+    rough: str = ""
+
+    @property
+    def smooth(self) -> bool:
+        """Whether derivatives are those of the model."""
+        return not self.rough
 
 
 def judge_locally(
@@ -201,7 +206,7 @@ class _LocalJudge(TransformedJudge):
         if first:
             return Status.STATIONARY, Guarantee.NONE
         if feasible and not self.point.smooth:
-            self.notes.append("the functions have kinks: that no better point is nearby is not proved")
+            self.notes.append(f"the functions have {self.point.rough}: that no better point is nearby is not proved")
             return Status.FEASIBLE, Guarantee.NONE
         self.notes.append(
             "the point is feasible, but first-order conditions do not hold there"

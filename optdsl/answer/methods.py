@@ -23,7 +23,6 @@ AUTOMATIC = "auto"
 LATER: Mapping[str, str] = {
     "adam": "a stochastic gradient method for training",
     "sgd": "a stochastic gradient method for training",
-    "multistart": "a local method started from many points",
 }
 """Methods that the language names and this version has not."""
 
@@ -63,6 +62,18 @@ def _engine_methods() -> tuple[str, ...]:
 def _engine_method(name: str) -> Method:
     from optdsl.methods import table
 
+    if name == "multistart":
+        return Method(
+            name=name,
+            what="a method that fits, from many starts",
+            solvers=("optdsl",),
+            classes=("whatever the method that fits takes",),
+            default_for=(),
+            guarantee="local",
+            options=options_of(name),
+            source="Sobol 1967; Owen 1998",
+            choose_when="there are many valleys, and the best of several is wanted",
+        )
     row = table.row_of(name)
     return Method(
         name=name,

@@ -138,7 +138,7 @@ def test_kinks_are_met_without_a_claim() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("var x >= -3, <= 5\nminimize floor(x)*x + x^2\n", "jumps where `floor` does"),
+        ("var x[1..90] >= 0, <= 5\nminimize sum(floor(x[i])*x[i] for i in 1..90)\n", "jumps where `floor` does"),
         ("var x integer >= 0, <= 5\nvar y >= 0, <= 5\nminimize sin(x*y) + x\n", "`x` must be whole"),
         ("var X[1..2, 1..2] psd\nminimize X[1, 1]*X[2, 2] - X[1, 2]^3\n", "`X` must be semidefinite"),
     ],
@@ -153,6 +153,26 @@ def test_a_method_that_does_not_fit_is_refused_with_the_reason() -> None:
         solved(TRAP, method="lbfgs")
     with pytest.raises(OptionError, match="tol"):
         solved(TRAP, method="ipm", options={"tol": -1.0})
+
+
+def test_jumps_of_few_variables_are_searched_by_values() -> None:
+    solution = solved("var x >= -3, <= 5\nvar y >= -3, <= 5\nminimize floor(x)*x + (x - 1.5)^2 + (y - 2)^2 + sign(y)\n")
+    assert solution.status == "feasible" and solution.guarantee == "none"
+    assert solution.route.method == "direct_search"
+    grid = np.stack(np.meshgrid(np.linspace(-3, 5, 1601), np.linspace(-3, 5, 801)), -1).reshape(-1, 2)
+    x, y = grid.T
+    assert solution.objective <= (np.floor(x) * x + (x - 1.5) ** 2 + (y - 2) ** 2 + np.sign(y)).min() + 0.5
+
+
+def test_many_starts_list_the_minima() -> None:
+    text = "var x >= -3, <= 3\nminimize x^4 - 3*x^2 + 0.5*x\nsolve using multistart(starts = 30, seed = 1)\n"
+    solution = solved(text)
+    low, high = sorted(np.roots([4, 0, -6, 0.5]).real[[0, 1]])
+    assert float(solution["x"]) == pytest.approx(low, abs=1e-6) and high > 0
+    assert solution.status == "locally_optimal"
+    (listed,) = [note for note in solution.notes if note.startswith("where the starts ended")]
+    assert listed.count("of 30 starts") == 2
+    assert solved(text).notes == solution.notes
 
 
 def test_without_objective_a_point_is_found() -> None:
