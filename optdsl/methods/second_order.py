@@ -78,7 +78,8 @@ def check(
     problem: Nlp, x: np.ndarray, row_multipliers: np.ndarray, bound_multipliers: np.ndarray
 ) -> SecondOrder:
     """The second-order condition at a point with its multipliers, in nlp's signs."""
-    cone = _critical_cone(problem, x, row_multipliers, bound_multipliers)
+    with np.errstate(all="ignore"):
+        cone = _critical_cone(problem, x, row_multipliers, bound_multipliers)
     if cone is None:
         return SecondOrder(Curvature.UNKNOWN, np.nan)
     if not len(cone.free):
@@ -97,11 +98,7 @@ def _critical_cone(
     values = problem.constraints(x)
     jacobian = problem.jacobian_pattern.matrix(problem.jacobian(x))
     hessian, noise = _hessian(problem, x, row_multipliers)
-    if not (
-        np.isfinite(values).all() and np.isfinite(jacobian.data).all() and np.isfinite(hessian.data).all()
-    ):
-        return None
-    pull = float(np.abs(problem.gradient(x)).max(initial=0.0))
+    pull = float(np.nan_to_num(np.abs(problem.gradient(x)), posinf=np.inf).max(initial=0.0))
     unit = min(1.0, max(pull, SMALLEST_PULL)) if np.isfinite(pull) else 1.0
     held, maybe, sign = _activity(x, problem.lower, problem.upper, bound_multipliers, unit)
     free = np.flatnonzero(~held)
@@ -119,6 +116,11 @@ def _critical_cone(
         format="csr",
     )
     hessian = sp.csr_array(hessian[free][:, free])
+    kept = np.flatnonzero(row_held | row_maybe)
+    # What is infinite in held variables alone (the curvature of x^1.5 at its bound 0) does not matter.
+    numbers = (values, sp.csr_array(jacobian[kept][:, free]).data, hessian.data)
+    if not all(np.isfinite(part).all() for part in numbers):
+        return None
     largest = np.maximum(abs(hessian).max(axis=1).toarray().ravel() if len(free) else 0.0, noise[free])
     scale = 1.0 / np.sqrt(np.where(largest > 0, largest, 1.0))
     by = sp.diags_array(scale)

@@ -70,6 +70,14 @@ def test_held_bound_takes_the_direction_away(route: None) -> None:
     assert at(nlp, [0, 0], z=[-1, 0]).curvature is Curvature.SATISFIED
 
 
+def test_infinite_curvature_of_a_held_variable_does_not_matter(route: None) -> None:
+    nlp = program(
+        2, lambda x: x[0] ** sympy.Rational(3, 2) + x[0] + x[1] ** 2, (), [(0, 1), (-INF, INF)], (0, 0)
+    )
+    assert at(nlp, [0, 0], z=[-1, 0]).curvature is Curvature.SATISFIED
+    assert at(nlp, [0, 0], z=[0, 0]).curvature is Curvature.UNKNOWN
+
+
 def test_weakly_active_bound_leaves_its_inner_side() -> None:
     """-x^2 at x = 0 with x >= 0: negative curvature inward, so not a minimum although the bound is active."""
     nlp = program(2, lambda x: -(x[0] ** 2) + x[1] ** 2, (), [(0, 1), (-INF, INF)], (0, 0))
