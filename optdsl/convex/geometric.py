@@ -91,7 +91,7 @@ class GeometricLowered:
             if family is not None:
                 ours = row_dual[rows.first : rows.first + rows.count]
                 greater = np.exp(family.greater.values(z))
-                duals[family.constraint][family.lanes] += rate * ours * family.orientation / greater
+                duals[family.constraint][family.lanes] += rate * ours * family.orientation * family.factor / greater
         return tuple(duals)
 
     def _reduced(self, reduced_cost: np.ndarray, x: np.ndarray, rate: float) -> np.ndarray:

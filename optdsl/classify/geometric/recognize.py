@@ -7,7 +7,7 @@ posynomial may stand and every log-log concave one where a monomial may stand on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from optdsl.data.members import Label, label_text
 from optdsl.errors import Span
 from optdsl.model.faults import in_words, place_of
 from optdsl.model.model import Constraint, Marks, Model, Objective
+from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import Index
 from optdsl.terms.show import index_letter
@@ -49,7 +50,7 @@ class RowFamily:
     terms: K rows, `row` (K,) says in which of the R rows each stands; a family has one term in every row (`linear`) or
     more. `lanes` (R,) are the constraint's instances. `greater` (R,) is the logarithm of the greater side G, by which
     the terms are divided; `orientation` is 1 where the user's right-hand side stands on it, -1 where it stands on the
-    smaller side (a lower side of the user's).
+    smaller side (a lower side of the user's). `factor` (R,) is how fast the row's side moves with the user's.
     """
 
     constraint: int
@@ -59,6 +60,7 @@ class RowFamily:
     greater: LogRows
     orientation: float
     equal: bool
+    factor: np.ndarray
 
     @property
     def linear(self) -> bool:
@@ -124,6 +126,7 @@ class _Reader:
         self.walker = Walker(model, facts, self.program)
         self.families: list[RowFamily] = []
         self.impossible: list[tuple[int, int]] = []
+        self.factor: np.ndarray | None = None
 
     def read(self) -> Geometric:
         for variable in self.model.variables.values():
@@ -200,6 +203,7 @@ class _Reader:
     ) -> None:
         low = None if lower is None else self._side(lower, frame)
         high = None if upper is None else self._side(upper, frame)
+        body, low, high, self.factor = _without_logarithm(body, low, high)
         if low is not None and high is not None:
             equal = low == high
             self._one_side(number, body, high, EXACT, equal, frame)
@@ -243,7 +247,8 @@ class _Reader:
         held = (smaller > 0) & (greater == 1)
         for chosen in (held & (smaller == 1), held & (smaller > 1)):
             if chosen.any():
-                self.families.append(_family(number, terms, chosen, direction))
+                factor = np.ones(rows) if self.factor is None else self.factor
+                self.families.append(_family(number, terms, chosen, direction, factor))
 
     def _check_counts(
         self, terms: Terms, into: Sum, direction: int, smaller: np.ndarray, greater: np.ndarray
@@ -296,7 +301,38 @@ class _Reader:
         return _Refused(NotGeometric(name, reason.reason, where, reason.hint, lane, reason.node))
 
 
-def _family(number: int, terms: Terms, chosen: np.ndarray, direction: int) -> RowFamily:
+_INVERSE: Mapping[str, tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]] = {
+    "log": (np.exp, np.exp),
+    "log1p": (np.expm1, np.exp),
+    "log2": (np.exp2, lambda side: np.log(2.0) * np.exp2(side)),
+    "log10": (lambda side: 10.0**side, lambda side: np.log(10.0) * 10.0**side),
+}
+"""Logarithms of the language: their inverse and its slope."""
+
+
+def _without_logarithm(
+    body: sympy.Expr, low: np.ndarray | None, high: np.ndarray | None
+) -> tuple[sympy.Expr, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """log(e) between sides as e between their exponentials, and how fast these move (None: as before).
+
+    A domain that asks e > 0 is kept by the lower side, or by e being a posynomial.
+    """
+    if not isinstance(body, nodes.Apply) or body.name not in _INVERSE:
+        return body, low, high, None
+    inverse, slope = _INVERSE[body.name]
+    with np.errstate(all="ignore"):
+        ends = [None if end is None else np.where(np.isfinite(end), inverse(end), end) for end in (low, high)]
+        sides = [end for end in (high, low) if end is not None]
+        steep = [np.where(np.isfinite(end), slope(end), 0.0) for end in sides]
+    if not sides or any((end is not None and (end == 0).any()) for end in ends):
+        return body, low, high, None
+    factor = steep[0] if len(steep) == 1 or np.array_equal(sides[0], sides[1]) else None
+    if factor is None:  # two sides of their own slopes
+        return body, low, high, None
+    return body.slots[0], ends[0], ends[1], factor
+
+
+def _family(number: int, terms: Terms, chosen: np.ndarray, direction: int, factor: np.ndarray) -> RowFamily:
     lanes = np.flatnonzero(chosen)
     place = np.full(len(chosen), -1)
     place[lanes] = np.arange(len(lanes))
@@ -308,7 +344,7 @@ def _family(number: int, terms: Terms, chosen: np.ndarray, direction: int) -> Ro
     row = place[positive.row[order]]
     divided = positive.logs.take(order).plus(greater.take(row).times(-np.ones(len(row))))
     orientation = -1.0 if direction == LOWER else 1.0
-    return RowFamily(number, lanes, divided, row, greater, orientation, direction == EXACT)
+    return RowFamily(number, lanes, divided, row, greater, orientation, direction == EXACT, factor[lanes])
 
 
 def _lane_text(lane: Mapping[Index, Label], marks: Marks) -> str:

@@ -129,6 +129,7 @@ def with_rows(geometric: Geometric, kept: Sequence[np.ndarray]) -> Geometric:
                 terms=family.terms.take(terms),
                 row=(np.cumsum(mask) - 1)[family.row[terms]],
                 greater=family.greater.take(rows),
+                factor=family.factor[rows],
             )
         )
     return replace(geometric, families=tuple(families))
@@ -187,6 +188,7 @@ def _family(family: RowFamily, zero: np.ndarray) -> RowFamily:
         terms=family.terms.take(terms),
         row=number[family.row[terms]],
         greater=family.greater.take(rows),
+        factor=family.factor[rows],
     )
 
 
