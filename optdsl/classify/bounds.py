@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-ROUNDS = 8
+ROUNDS, MOST_ROUNDS = 8, 200
+WORK = 400_000  # entries looked at beyond the first rounds: small systems get more rounds
 MOST_ENTRIES = 2_000_000  # rows of several entries are left aside beyond that
 LARGEST = 1e20  # a bound beyond it says nothing
 EPSILON = float(np.finfo(float).eps)
@@ -64,7 +65,8 @@ def propagate(lower: np.ndarray, upper: np.ndarray, rows: Rows) -> Propagated | 
     counts = np.diff(rows.matrix.indptr)
     updates: list[Update] = []
     parts = [np.flatnonzero(counts == 1)] + [np.flatnonzero(counts > 1)] * (rows.matrix.nnz <= MOST_ENTRIES)
-    for numbers, rounds in zip(parts, (1, ROUNDS), strict=False):
+    rounds_of_others = int(np.clip(WORK // max(rows.matrix.nnz, 1), ROUNDS, MOST_ROUNDS))
+    for numbers, rounds in zip(parts, (1, rounds_of_others), strict=False):
         sweep = _Sweep(rows, numbers) if len(numbers) else None
         for _ in range(rounds):
             if _contradict(lower, upper):

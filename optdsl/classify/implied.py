@@ -19,7 +19,9 @@ from optdsl.classify.sink import without_residue
 
 DEEPEST = 4
 FEW_PAIRS = 20_000  # up to so many all quotients are tried, and further rows after them
+MANY_PAIRS = 500_000  # up to so many, one further row
 MOST_PAIRS = 2_000_000
+MOST_MULTIPLES = 4
 MOST_TERMS = 6_000_000
 
 
@@ -59,9 +61,10 @@ def least(
         return Implied(value, _NOTHING, np.unique(_ends(expressions.indices[boxed], expressions.data[boxed])))
     number, rest, found = tried.lane, tried.rest, tried.found
     again = np.flatnonzero(tried.exact & (found < enough[number]) & (np.diff(rest.indptr) > 1))
-    if deep > 1 and 0 < len(again) <= FEW_PAIRS:
+    deeper = deep - 1 if len(again) <= FEW_PAIRS else min(deep - 1, 1)
+    if deeper > 0 and 0 < len(again) <= MANY_PAIRS:
         aim = enough[number[again]] - tried.start[again]
-        further = least(sp.csr_array(rest[again]), rows, lower, upper, aim, deep=deep - 1).value
+        further = least(sp.csr_array(rest[again]), rows, lower, upper, aim, deep=deeper).value
         total = tried.start[again] + further
         size = np.abs(tried.start[again]) + np.abs(further)
         margin = np.where(on_grid(further) & tried.fits[again] & (size < WIDEST), 0.0, 8 * EPSILON * size)
@@ -84,7 +87,7 @@ def least(
     ends = [_ends(expressions.indices[boxed], expressions.data[boxed]), _ends(plain.indices, plain.data)]
     used = [tried.row[winners]]
     if len(more):
-        inner = least(sp.csr_array(rest[more]), rows, lower, upper, traced=True, deep=deep - 1)
+        inner = least(sp.csr_array(rest[more]), rows, lower, upper, traced=True, deep=deeper)
         ends.append(inner.ends)
         used.append(inner.rows)
     return Implied(best, np.unique(np.concatenate(used)), np.unique(np.concatenate(ends)))
@@ -180,16 +183,58 @@ def _box_sum(
 def _pairs(
     expressions: sp.csr_array, lane: np.ndarray, endless: np.ndarray, asked: np.ndarray, rows: Rows
 ) -> _Pairs | None:
-    """(lane, row, multiplier) to try: rows that share a column with the lane, by one that has no bound if any has."""
+    """(lane, row, multiplier) to try: rows that are multiples of the lane, and rows that share a column with it."""
     several = np.flatnonzero(np.diff(rows.matrix.indptr) > 1)
-    if not len(several):
+    asked = asked & (np.bincount(lane, minlength=expressions.shape[0]) > 1)
+    if not len(several) or not asked.any():
         return None
+    parts = [_multiples(expressions, np.flatnonzero(asked), rows, several)]
+    sharing = _sharing(expressions, lane, endless, asked, rows, several)
+    if sharing is not None:
+        parts.append(sharing)
+    number, row, factor = (np.concatenate(p) for p in zip(*parts, strict=True))
+    side = np.where(factor > 0, rows.low[row], rows.high[row])
+    keep = np.isfinite(side) & np.isfinite(factor) & (factor != 0)
+    return (number[keep], row[keep], factor[keep]) if keep.any() else None
+
+
+def _multiples(expressions: sp.csr_array, lanes: np.ndarray, rows: Rows, several: np.ndarray) -> _Pairs:
+    """Rows that are a number times the expression: those with its signature, a random sum of its coefficients over the
+    first one. It only finds candidates; what a row gives is computed from its coefficients."""
+    weights = np.random.default_rng(0).normal(size=expressions.shape[1])
+    own, first = _signatures(expressions, weights, lanes)
+    theirs, lead = _signatures(rows.matrix, weights, several)
+    order = np.argsort(theirs)
+    room = 1e-9 * (1 + np.abs(own))
+    start = np.searchsorted(theirs[order], own - room)
+    count = np.minimum(np.searchsorted(theirs[order], own + room) - start, MOST_MULTIPLES)
+    at = np.repeat(np.arange(len(lanes)), count)
+    found = order[np.repeat(start, count) + np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)]
+    return lanes[at], several[found], first[at] / lead[found]
+
+
+def _signatures(matrix: sp.csr_array, weights: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ a_j w_j / a_first of the chosen rows, each with two entries at least, and a_first (of the lowest column)."""
+    part = sp.csr_array(matrix[chosen])
+    part.sort_indices()
+    first = part.data[part.indptr[:-1]]
+    return (part @ weights) / first, first
+
+
+def _sharing(
+    expressions: sp.csr_array,
+    lane: np.ndarray,
+    endless: np.ndarray,
+    asked: np.ndarray,
+    rows: Rows,
+    several: np.ndarray,
+) -> _Pairs | None:
+    """Rows that share a column with the lane, by one that has no bound if any has; None where there are too many."""
     by_column = sp.csc_array(rows.matrix[several])
     degree = np.diff(by_column.indptr)
     column = expressions.indices
     open_lane = np.bincount(lane, endless, expressions.shape[0]) > 0
-    wide = np.bincount(lane, minlength=expressions.shape[0]) > 1
-    able = np.flatnonzero((degree[column] > 0) & (wide & asked)[lane])
+    able = np.flatnonzero((degree[column] > 0) & asked[lane])
     entries = able
     if degree[column[able]].sum() > FEW_PAIRS:
         # one column a lane: one without a bound, where there is one, that a row should cancel
@@ -200,18 +245,15 @@ def _pairs(
     origin = np.repeat(entries, counts)
     within = np.arange(len(origin)) - np.repeat(np.cumsum(counts) - counts, counts)
     place = by_column.indptr[column[origin]] + within
-    row = several[by_column.indices[place]]
+    number, row = lane[origin], several[by_column.indices[place]]
     factor = expressions.data[origin] / by_column.data[place]
-    side = np.where(factor > 0, rows.low[row], rows.high[row])
-    keep = np.isfinite(side) & np.isfinite(factor) & (factor != 0)
-    number, row, factor = lane[origin[keep]], row[keep], factor[keep]
     work = np.diff(expressions.indptr)[number] + np.diff(rows.matrix.indptr)[row]
     while work.sum() > MOST_TERMS:  # without the longest rows
         keep = work <= work.mean()
         if keep.all():
             return None
         number, row, factor, work = number[keep], row[keep], factor[keep], work[keep]
-    return (number, row, factor) if len(number) else None
+    return number, row, factor
 
 
 def _fewest(entries: np.ndarray, lane: np.ndarray, degree: np.ndarray) -> np.ndarray:
