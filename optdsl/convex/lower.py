@@ -184,7 +184,7 @@ def _stacked(matrices: list[sp.csr_array], columns: int) -> sp.csr_array:
     return sp.csr_array((data, indices, indptr), shape=(len(indptr) - 1, columns))
 
 
-def _start(variables: list, n: int, extra: int) -> np.ndarray | None:  # type: ignore[type-arg]
+def _start(variables: list, n: int, extra: int) -> np.ndarray | None:
     start = (
         np.concatenate([v.start for v in variables] + [np.full(extra, np.nan)]) if variables else np.full(extra, np.nan)
     )

@@ -202,7 +202,7 @@ class Started:
 
 def _started(problem: Nlp, start: np.ndarray) -> Nlp:
     other: Any = Started(problem, start)
-    return other  # type: ignore[no-any-return]
+    return other
 
 
 def _driven(method: Method[Any], problem: Nlp, limits: Limits) -> Outcome:
@@ -212,7 +212,7 @@ def _driven(method: Method[Any], problem: Nlp, limits: Limits) -> Outcome:
 def _run_at(packed: bytes, start: np.ndarray) -> Outcome:
     """One run in a process of its own."""
     source, is_factory, method, limits, solve = pickle.loads(packed)
-    return solve(method, _started(source() if is_factory else source, start), limits)  # type: ignore[no-any-return]
+    return solve(method, _started(source() if is_factory else source, start), limits)
 
 
 def _picklable(job: object) -> bool:

@@ -40,7 +40,7 @@ def power_of(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
     if isinstance(expression, sympy.Pow):
         return expression.base, expression.exp
     if is_apply(expression, "sqrt"):
-        return expression.slots[0], HALF  # type: ignore[attr-defined]
-    if is_apply(expression, "pow") and not has_variables(expression.slots[1]):  # type: ignore[attr-defined]
-        return expression.slots[0], exact(expression.slots[1])  # type: ignore[attr-defined]
+        return expression.slots[0], HALF
+    if is_apply(expression, "pow") and not has_variables(expression.slots[1]):
+        return expression.slots[0], exact(expression.slots[1])
     return expression, ONE

@@ -21,7 +21,7 @@ def weighted_product(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     """A product of powers, some of them over a set, with exponents of data that add up to at most 1."""
     base, power = power_of(expression)
     data, factors = split(base)
-    factors = [f.slots[0] if is_apply(f, "concave_mean") else f for f in factors]  # type: ignore[attr-defined]
+    factors = [f.slots[0] if is_apply(f, "concave_mean") else f for f in factors]
     if power != 1 and data != 1:
         return None
     if not any(is_reduce(power_of(f)[0], "prod") for f in factors):
@@ -44,12 +44,12 @@ def _exponents(factor: sympy.Expr, place: Place) -> sympy.Expr | None:
     if not (place.values(power) >= 0).all():
         return None
     if is_reduce(base, "prod"):
-        inner = place.within(base.over)  # type: ignore[attr-defined]
-        data, members = split(base.body)  # type: ignore[attr-defined]
+        inner = place.within(base.over)
+        data, members = split(base.body)
         shares = [_exponents(m, inner) for m in members]
         if data != 1 or any(s is None for s in shares):
             return None
-        return power * nodes.Reduce("sum", sympy.Add(*shares), base.over)  # type: ignore[attr-defined]
+        return power * nodes.Reduce("sum", sympy.Add(*shares), base.over)
     return power if _fits(base, place) else None
 
 
@@ -89,8 +89,8 @@ def terms_of(
         if len(moving) != 1:
             yield data, None, ONE, place
         elif is_reduce(moving[0], "sum"):
-            inner = place.within(moving[0].over)  # type: ignore[attr-defined]
-            for weight, base, power, where in terms_of(moving[0].body, inner):  # type: ignore[attr-defined]
+            inner = place.within(moving[0].over)
+            for weight, base, power, where in terms_of(moving[0].body, inner):
                 yield data * weight, base, power, where
         else:
             base, power = power_of(moving[0])

@@ -57,14 +57,14 @@ def perspective(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
 
 def _with_factor_inside(function: sympy.Expr, t: sympy.Expr) -> sympy.Expr | None:
     if is_apply(function, "exp"):
-        inner = cleared(function.slots[0], t)  # type: ignore[attr-defined]
+        inner = cleared(function.slots[0], t)
         return None if inner is None else apply("exp_perspective", inner, t)
     if is_apply(function, *OF_DEGREE_ONE):
-        parts = [cleared(a, t) for a in function.slots]  # type: ignore[attr-defined]
-        return None if any(p is None for p in parts) else apply(function.name, *parts)  # type: ignore[attr-defined, arg-type]
+        parts = [cleared(a, t) for a in function.slots]
+        return None if any(p is None for p in parts) else apply(function.name, *parts)
     if is_reduce(function, *GROUPS_OF_DEGREE_ONE):
-        body = cleared(function.body, t)  # type: ignore[attr-defined]
-        return None if body is None else function.func(function.name, body, *function.args[2:])  # type: ignore[attr-defined]
+        body = cleared(function.body, t)
+        return None if body is None else function.func(function.name, body, *function.args[2:])
     base, power = power_of(function)
     if base is function or not power.is_number or not power.is_positive:
         return None
@@ -83,8 +83,8 @@ def log_of_difference(expression: sympy.Expr, place: Place) -> sympy.Expr | None
     parts = [split(term) for term in moving]
     if not all(len(f) == 1 and is_apply(f[0], "exp") for _, f in parts):
         return None
-    above = [(d, f[0].slots[0]) for d, f in parts if place.positive(d)]  # type: ignore[attr-defined]
-    below = [(d, f[0].slots[0]) for d, f in parts if place.nonpositive(d)]  # type: ignore[attr-defined]
+    above = [(d, f[0].slots[0]) for d, f in parts if place.positive(d)]
+    below = [(d, f[0].slots[0]) for d, f in parts if place.nonpositive(d)]
     if len(above) != 1 or len(above) + len(below) != len(parts) or not place.nonpositive(constant):
         return None
     ((k, a),) = above
