@@ -65,6 +65,9 @@ class _Printer:
     def _add(self, e: sympy.Add) -> str:
         text = ""
         terms = sorted(e.args, key=_order)
+        # `4 - x` rather than `-x + 4`
+        first = next((t for t in terms if not t.could_extract_minus_sign()), terms[0])
+        terms.sort(key=lambda t: t is not first)
         for k, term in enumerate(terms):
             negative = term.could_extract_minus_sign()
             part = self.text(-term if negative else term, _PRODUCT)

@@ -174,17 +174,18 @@ def product_with_binary(case: Case) -> str | None:
         low, high = case.box(x)
         if not (np.isfinite(low) and np.isfinite(high)):
             return f"give `{two}` finite bounds: a product of a binary with a bounded variable can be written linearly"
-        low_text = "0 <= w" if low == 0 else f"w >= {low:g} * {one}"
-        under = two if low == 0 else f"{two}{_shift(-low)} * (1 - {one})"
+        low_text = "0 <= w" if low == 0 else f"w >= {_times(low, one)}"
+        under = two if low == 0 else f"{two}{' + ' if low < 0 else ' - '}{_times(abs(low), f'(1 - {one})')}"
         return (
-            f"replace `{product}` by a variable `w` with `{low_text}`, `w <= {high:g} * {one}`, `w <= {under}`, "
-            f"`w >= {two} - {high:g} * (1 - {one})`: the same, and linear"
+            f"replace `{product}` by a variable `w` with `{low_text}`, `w <= {_times(high, one)}`, `w <= {under}`, "
+            f"`w >= {two} - {_times(high, f'(1 - {one})')}`: the same, and linear"
         )
     return None
 
 
-def _shift(value: float) -> str:
-    return f" + {value:g}" if value >= 0 else f" - {-value:g}"
+def _times(value: float, text: str) -> str:
+    """A number times a text, without a factor of 1."""
+    return text if value == 1 else f"-{text}" if value == -1 else f"{value:g} * {text}"
 
 
 def logarithm_of_product(case: Case) -> str | None:
