@@ -137,7 +137,7 @@ def later_method(name: str, span: Span | None = None, source: Source | None = No
         "method-not-available",
         f"the method {name} ({LATER[name]}) is not in this version",
         span,
-        f"leave the method out, or use one of {', '.join(available())}; `optdsl methods` says what each takes",
+        "leave the method out, or use one that `optdsl methods` lists",
         source,
     )
 
@@ -146,7 +146,7 @@ def unknown_method(name: str, span: Span | None = None, source: Source | None = 
     """What is said about a name that no method has."""
     have = available()
     near = closest(name, (AUTOMATIC, *have, *LATER))
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(have)}; `optdsl methods` says what each takes"
+    hint = f"did you mean {near}?" if near else "`optdsl methods` lists all methods, and says what each takes"
     return Diagnostic("unknown-method", f"there is no method {name}", span, hint, source)
 
 

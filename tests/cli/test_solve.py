@@ -171,7 +171,7 @@ def test_a_model_beyond_this_version_is_refused_with_its_place(folder: Path) -> 
     text = "var x integer, in [1, 9]\nminimize f: sin(x)\n"
     done = optdsl("solve", "-", "--json", text=text, folder=folder)
     found = json.loads(done.out)
-    assert done.code == 1 and found["class"]["type"] and found["errors"][0]["line"] == 2
+    assert done.code == 1 and found["class"]["type"] and found["errors"][0]["line"] == 1
     assert "^" in done.err
     checked = optdsl("check", "-", text=text, folder=folder)
     assert checked.code == 0
