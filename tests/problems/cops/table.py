@@ -47,7 +47,9 @@ PROBLEMS = (
     _row("electrons_200", "electrons", 18438.8427175, "18438.842718", 600, 200, {"np": 200}),
     _row("camshape_20", "camshape", 4.3279435517, "", 20, 43, {"n": 20}),
     _row("camshape_100", "camshape", 4.2841471217, "4.28414", 100, 203, {"n": 100}),
-    _row("camshape_400", "camshape", 4.2756884788, "", 400, 803, {"n": 400}),
+    _row(
+        "camshape_400", "camshape", 4.2756884788, "", 400, 803, {"n": 400}, note="violations of 1e-10 change it by 7e-6"
+    ),
     _row("chain_20", "chain", 5.0834023876, "", 42, 23, {"nh": 20}),
     _row("chain_50", "chain", 5.072261494, "5.07226", 102, 53, {"nh": 50}),
     _row("chain_100", "chain", 5.0697846107, "5.06978", 202, 103, {"nh": 100}),
