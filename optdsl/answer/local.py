@@ -93,6 +93,23 @@ def route_for(analysis: Analysis, method: str | None) -> Route:
     return Route(choice.name, "optdsl", choice.why)
 
 
+def program_text(analysis: Analysis, method: str | None) -> str:
+    """What the engine makes of a model: sizes, sparsity, the method, and each statement's lanes and derivatives."""
+    prepared = prepare(analysis, method, {})
+    problem = prepared.problem
+    pattern = problem.hessian_pattern
+    second = "products only: whole it would be too large" if pattern is None else f"{pattern.size:,} entries"
+    lines = [
+        f"a nonlinear program: minimize f(x) over {problem.width:,} variables, {problem.count:,} rows",
+        f"  Jacobian: {problem.jacobian_pattern.size:,} entries; Hessian's lower triangle: {second}",
+        f"  affine rows: {int(problem.linear.sum()):,}; bounds: {int(np.isfinite(problem.lower).sum()):,} below, "
+        f"{int(np.isfinite(problem.upper).sum()):,} above",
+        f"  method: {prepared.choice.name}; {prepared.choice.why}",
+        *(f"  {note}" for note in prepared.notes),
+    ]
+    return "\n".join(lines) + "\n\n" + problem.describe()
+
+
 def _chosen(analysis: Analysis, problem: ModelProblem, method: str | None) -> Choice:
     """The method. Raises NotSolvable where functions jump and no search by values takes the rest of the model."""
     jump = _jump(analysis)

@@ -399,5 +399,8 @@ def explain_text(
     analysis = analyze(model, explain=True)
     if stage == "class":
         return str(_verdict(model, analysis))
+    asked = asked_for(model, None, None, later_too=True)
+    if special_form(analysis) is None and _by_engine(asked, analysis):
+        return str(_engine().program_text(analysis, asked.method))
     _refuse(model, analysis)
     return program_text(lower(analysis))
