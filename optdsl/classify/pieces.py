@@ -7,10 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import sympy
 
+from optdsl.atoms import ENTRIES, REDUCTIONS
 from optdsl.atoms.atom import Pieces
 from optdsl.classify.facts import Facts
 from optdsl.classify.sink import Collecting, Sink
+from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
+from optdsl.terms.nodes import has_variables
+
+_ROWS = {**ENTRIES, **REDUCTIONS}
 
 
 def collect_only_piece(
@@ -21,8 +26,11 @@ def collect_only_piece(
     multiplier: np.ndarray,
     sink: Sink,
 ) -> bool:
-    """Add the piece that no other one exceeds, lane by lane; False where in some lane the bounds tell of none."""
-    if collector.facts is None or not frame.size:
+    """Add the piece that no other one exceeds, lane by lane; False where in some lane the bounds tell of none.
+
+    Nothing is left out that has a domain to stay in.
+    """
+    if collector.facts is None or not frame.size or not all(map(_total, moving)):
         return False
     sign = 1.0 if pieces.extreme == "max" else -1.0
     lows, highs = zip(*(_ends(piece, moving, frame, collector.facts, sign) for piece in pieces.pieces), strict=True)
@@ -42,6 +50,21 @@ def collect_only_piece(
                 if np.any(coefficient):
                     collector.collect(argument, extension.child, extension.lift(factor * coefficient), sink)
             sink.add_constant(extension.child, extension.lift(factor * constant))
+    return True
+
+
+def _total(argument: sympy.Basic) -> bool:
+    """Whether everything of variables in an expression is defined everywhere."""
+    for node in argument.atoms(nodes.Apply, nodes.Reduce, nodes.ArrayCall, sympy.Pow):
+        if not has_variables(node):
+            continue
+        if isinstance(node, sympy.Pow):
+            total = bool(node.exp.is_Integer and node.exp.is_nonnegative)
+        else:
+            row = None if isinstance(node, nodes.ArrayCall) else _ROWS[node.name]
+            total = row is not None and row.domain.holds is None
+        if not total:
+            return False
     return True
 
 

@@ -347,3 +347,29 @@ def test_one_piece_alone_is_affine(text: str, optimum: float) -> None:
     assert model.check().problem_class.convexity == "convex"
     solution = model.solve()
     assert solution.status.word == "optimal" and solution.objective == pytest.approx(optimum, abs=1e-6)
+
+
+LARGE = [
+    "var x[I]\nvar y[I]\nvar z[I]\nminimize o: sum(1/(x[i]-y[i]) for i in I)\nsubject to\n  a[i in I]: x[i]-z[i] >= 1\n"
+    "  b[i in I]: z[i]-y[i] >= 0\n  d: sum(x[i] for i in I) >= 5",
+    "var x[I]\nvar y[I]\nminimize o: sum(x[i]^3 + 1/(x[i]+y[i]) for i in I)\nsubject to\n  a[i in I]: x[i]+y[i] >= 1\n"
+    "  b[i in I]: x[i] >= 0\n  d: sum(x[i] for i in I) >= 5",
+    "set J = 1..60\nparam a[J, I] = [[sin(i*j) for i in I] for j in J]\nvar x[I]\n"
+    "minimize o: sum(1/sum(a[j, i]*x[i] for i in I) for j in J)\nsubject to\n"
+    "  c[j in J]: 3*sum(a[j, i]*x[i] for i in I) >= 1\n  e[j in J]: sum(a[j, i]*x[i] for i in I) <= 9",
+]
+
+
+@pytest.mark.parametrize("text", LARGE)
+def test_families_with_many_members(text: str) -> None:
+    assert analyze(model_of(f"set I = 1..3000\n{text}")).convexity == "convex"
+
+
+def test_one_member_that_is_not_bounded_is_found_among_many() -> None:
+    text = (
+        "set I = 1..3000\nparam low[i in I] = -1 if i = 1234 else 0\nvar x[I]\n"
+        "minimize o: sum(x[i]^3 + x[i]^2 for i in I)\nsubject to\n  c[i in I]: x[i] >= low[i]\n  d[i in I]: x[i] <= 9"
+    )
+    analysis = analyze(model_of(text))
+    assert analysis.convexity != "convex"
+    assert "at i = 1234" in analysis.refusal[0].message

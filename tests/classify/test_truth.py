@@ -21,6 +21,8 @@ OPTIMA = [
     ("var x\nminimize o: exp(log(x)) + (x + 2)^2\nsubject to\n  c: x >= 0.5", 6.75),
     ("var x[1..3]\nminimize o: sum(x[i] + 0 * sqrt(x[i] - i) for i in 1..3)", 6.0),
     ("param p = 0.5\nvar x\nminimize o: x + x^p - x^p", 0.0),
+    ("var x in [-5, 4]\nminimize o: x + max(3, sqrt(x))", 3.0),
+    ("var x in [-5, 4]\nminimize o: x + abs(sqrt(x) + 3)", 3.0),
     ("var x in [-5, 0]\nvar y in [0, 1]\nminimize o: y + x\nsubject to\n  c: x^0.5 <= 4", 0.0),
     ("var x\nvar y\nminimize o: x + y\nsubject to\n  c: x + 0 * sqrt(1 - x^2 - y^2) <= 5", -1.4142135623730951),
 ]
