@@ -100,6 +100,24 @@ def stationarity(problem: ModelProblem, outcome: Outcome) -> float:
     return float((np.abs(gradient + pressed + z) / sizes).max(initial=0.0))
 
 
+LEFT_OVER = 1e-3
+"""What is left of the gradient may be worth this within the point's own size, relative to max(1, |objective|)."""
+
+
+def leftover(problem: ModelProblem, outcome: Outcome) -> float:
+    """What the Lagrangian's gradient promises within the point's own distance from 0, relative to the objective.
+
+    Of a convex problem no point there is better by more. Far out, where slopes fade as for log(x) or for x with
+    x^2 <= y, small slopes are no sign of an optimum: what they promise stays.
+    """
+    inside = off_edges(problem, outcome)
+    x, y, z = inside.x, inside.row_multipliers, inside.bound_multipliers
+    pattern = problem.jacobian_pattern
+    pressed = np.bincount(pattern.columns, weights=problem.jacobian(x) * y[pattern.rows], minlength=len(x))
+    left = np.abs(problem.gradient(x) + pressed + z)
+    return float(left @ np.maximum(1.0, np.abs(x))) / max(1.0, abs(float(problem.objective(x))))
+
+
 NUDGE = 1e-8
 
 
@@ -198,7 +216,10 @@ class _LocalJudge(TransformedJudge):
         if self.model.objective is None and feasible:
             return Status.FEASIBLE, Guarantee.GLOBAL
         if first and second is SecondOrder.NOT_NEEDED:
-            return Status.OPTIMAL, Guarantee.GLOBAL
+            if leftover(self.point.problem, self.point.outcome) <= LEFT_OVER:
+                return Status.OPTIMAL, Guarantee.GLOBAL
+            self.notes.append("slopes vanish here only because the point is far out: perhaps there is no best point")
+            return Status.FEASIBLE, Guarantee.NONE
         if first and second is SecondOrder.SATISFIED:
             return Status.LOCALLY_OPTIMAL, Guarantee.LOCAL
         if ending in _ENDED:

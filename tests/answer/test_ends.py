@@ -111,3 +111,12 @@ def test_no_straight_ray_says_why(text: str) -> None:
     assert solution.status is Status.UNBOUNDED and solution.ray is not None
     assert solution.ray.direction is None
     assert solution.ray.why is not None and "along no straight line" in solution.ray.why
+
+
+@pytest.mark.parametrize(
+    "text", ["var x\nvar y\nminimize x\nsubject to\n  c: x^2 <= y", "var x >= 1\nmaximize log(x)"]
+)
+def test_far_out_small_slopes_are_no_optimum(text: str) -> None:
+    """The engine's point is far out, where slopes fade; that is no proof."""
+    solution = optdsl.parse(text).solve(method="ipm", time_limit=20)
+    assert solution.status is not Status.OPTIMAL and solution.guarantee is not Guarantee.GLOBAL
