@@ -148,7 +148,25 @@ def _solve(
         raw = _run(choice, lowered.program, asked, model, controls)
     controls.enter("checking")
     solution = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
+    if _short_of_proof(solution, choice, asked):
+        with clock.lap("solve"):
+            sharper = replace(asked, options={**asked.options, "tol": SHARPEST})
+            raw = _run(choice, lowered.program, sharper, model, replace(controls, warm=None))
+        again = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
+        solution = again if again.guarantee is Guarantee.GLOBAL else solution
     return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
+
+
+SHARPEST = 1e-12
+"""The tolerance that a conic solver is asked for where its usual one left the proof a little open."""
+NEARLY = 1e-4
+
+
+def _short_of_proof(solution: Solution, choice: Choice, asked: Asked) -> bool:
+    """Whether a conic solver's point is feasible and its bound almost closed: a little more precision may close it."""
+    gap = solution.checks.gap
+    open_ = solution.status is Status.FEASIBLE and solution.guarantee is Guarantee.NONE
+    return open_ and gap is not None and gap < NEARLY and choice.method == "cvxpy" and "tol" not in asked.options
 
 
 def _surely_infeasible(
