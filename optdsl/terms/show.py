@@ -63,26 +63,26 @@ class _Printer:
         return f"({text})" if own < level else text
 
     def _add(self, e: sympy.Add) -> str:
-        text = ""
-        terms = sorted(e.args, key=_order)
-        # `4 - x` rather than `-x + 4`
-        first = next((t for t in terms if not t.could_extract_minus_sign()), terms[0])
-        terms.sort(key=lambda t: t is not first)
-        for k, term in enumerate(terms):
+        parts = []
+        for term in e.args:
             negative = term.could_extract_minus_sign()
-            part = self.text(-term if negative else term, _PRODUCT)
-            text += ("-" if negative else "") + part if k == 0 else f" {'-' if negative else '+'} {part}"
-        return text
+            text = self.text(-term if negative else term, _PRODUCT)
+            # variables before data, numbers last, what is subtracted after what is added
+            parts.append((bool(term.is_number), not nodes.has_variables(term), negative, text))
+        parts.sort()
+        first = next((p for p in parts if not p[2]), parts[0])  # `4 - x` rather than `-x + 4`
+        parts.remove(first)
+        return ("-" if first[2] else "") + first[3] + "".join(f" {'-' if p[2] else '+'} {p[3]}" for p in parts)
 
     def _mul(self, e: sympy.Mul) -> str:
         number, rest = e.as_coeff_mul()
         below = [f for f in rest if isinstance(f, sympy.Pow) and f.exp == -1]
-        above = sorted((f for f in rest if f not in below), key=lambda f: (nodes.has_variables(f), str(f)))
+        above = sorted((nodes.has_variables(f), self.text(f, _POWER)) for f in rest if f not in below)
         sign = ""
         if number.is_negative:
             sign, number = "-", -number
         parts = [] if number == 1 and above else [_number(number)]
-        parts += [self.text(f, _POWER) for f in above]
+        parts += [text for _, text in above]
         text = sign + " * ".join(parts)
         for f in below:
             text += " / " + self.text(f.base, _POWER)
@@ -226,11 +226,6 @@ def _first(term: sympy.Basic) -> sympy.Expr | None:
 def _in_range(e: sympy.Basic) -> bool:
     """Whether a position is counted in a range of consecutive integers: i is at i - low there."""
     return isinstance(e, nodes.Position) and _first(e.set) is not None
-
-
-def _order(term: sympy.Basic) -> tuple[bool, bool, bool, str]:
-    """Variables before data, numbers last, what is subtracted after what is added."""
-    return bool(term.is_number), not nodes.has_variables(term), term.could_extract_minus_sign(), str(term)
 
 
 def _number(e: sympy.Basic) -> str:
