@@ -13,10 +13,10 @@ back from there. A wrapper of a problem is a problem.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -152,6 +152,12 @@ class Counted:
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
 
+    @property
+    def residuals(self) -> Residuals | None:
+        """The residuals, whose values count as the objective's and whose Jacobians as gradients."""
+        inner = self.inner.residuals
+        return None if inner is None else CountedResiduals(inner, self._count)
+
     def objective(self, x: np.ndarray) -> float:
         self._count("objective")
         return self.inner.objective(x)
@@ -177,3 +183,22 @@ class Counted:
     ) -> np.ndarray:
         self._count("hessian_product")
         return self.inner.hessian_product(x, multipliers, direction, weight)
+
+
+@dataclass(frozen=True, eq=False)
+class CountedResiduals:
+    """Residuals that count their evaluations."""
+
+    inner: Residuals
+    count: Callable[[str], None]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def values(self, x: np.ndarray) -> np.ndarray:
+        self.count("objective")
+        return self.inner.values(x)
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        self.count("gradient")
+        return self.inner.jacobian(x)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,6 +195,18 @@ def test_defaults_of_the_table_are_those_of_the_method(row: Row) -> None:
 def method_default(row: Row) -> str:
     made = row.factory(**{option.name: option.default for option in row.options})
     return repr(type(made)())
+
+
+@pytest.mark.parametrize("row", [r for r in METHODS if r.name != "ipm"], ids=lambda row: row.name)
+def test_the_page_has_every_method_with_its_options(row: Row) -> None:
+    """The interior point method has a page of its own."""
+    page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## `{row.name}`\n")[1].split("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \| (\S+) \|", section, re.MULTILINE)
+    assert [name for name, _ in listed] == [option.name for option in row.options]
+    for (_, shown), option in zip(listed, row.options, strict=True):
+        default = option.default
+        assert shown == str(default).lower() or (not isinstance(default, (bool, str)) and float(shown) == default)
 
 
 def test_names_are_there_once() -> None:

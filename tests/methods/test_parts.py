@@ -236,6 +236,12 @@ def test_fits_have_the_certified_digits(
     assert outcome.x == pytest.approx(certified, rel=1e-9)
 
 
+def test_evaluations_of_residuals_count() -> None:
+    outcome = drive(LevenbergMarquardt(), catalogue.beale())
+    assert outcome.evaluations["objective"] > outcome.iterations / 2 and outcome.evaluations["gradient"] > 1
+    assert outcome.trace[-1, 6] == outcome.evaluations["objective"]
+
+
 def test_newton_takes_over_where_residuals_stay_large() -> None:
     def r(x: tuple[sympy.Symbol, ...]) -> list[sympy.Expr]:
         return [2 + 2 * i - sympy.exp(i * x[0]) - sympy.exp(i * x[1]) for i in range(1, 11)]
