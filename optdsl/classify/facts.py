@@ -19,6 +19,7 @@ import sympy
 
 from optdsl.atoms import ARRAYWISE, ENTRIES, REDUCTIONS, Interval, Smoothness, interior
 from optdsl.atoms.intervals import plus
+from optdsl.classify.smoothness import of_power, of_product, open_box
 from optdsl.model.model import Model
 from optdsl.terms import nodes
 from optdsl.terms.evaluate import Lanes
@@ -182,26 +183,24 @@ class Facts:
                 curvature = np.where(factor == 0, 0.0, np.sign(factor) * curvature)
             return Fact(lo, hi, curvature, facts[0].smooth, "a multiple by data")
         curvature = np.where(factor == 0, 0.0, np.full(np.broadcast_shapes(lo.shape, factor.shape), np.nan))
-        return Fact(
-            lo, hi, curvature, _roughest(facts), "a product of two expressions with variables; neither is constant"
-        )
+        smooth, mended = _roughest(facts), of_product(self, moving, frame)
+        smooth = smooth if mended is None else np.maximum(smooth, mended)
+        return Fact(lo, hi, curvature, smooth, "a product of two expressions with variables; neither is constant")
 
     def _pow(self, node: sympy.Pow, frame: Frame) -> Fact:
         fact = self._composed(ENTRIES["pow"], [node.base, node.exp], frame)
-        mended = self._mended(node, frame)
-        return fact if mended is None else replace(fact, smooth=np.maximum(fact.smooth, mended))
+        return self._mended(fact, node.base, node.exp, frame)
 
-    def _mended(self, node: sympy.Pow, frame: Frame) -> np.ndarray | None:
-        """The smoothness of max(e, 0)² and |e|²: the square takes the kink away."""
-        base = node.base
-        if node.exp != 2 or not isinstance(base, nodes.Apply) or base.name not in ("pos", "abs"):
-            return None
-        inner = self.find(base.slots[0], frame).smooth
-        return np.minimum(inner, int(Smoothness.C1)) if base.name == "pos" else inner
+    def _mended(self, fact: Fact, base: sympy.Expr, exponent: sympy.Expr, frame: Frame) -> Fact:
+        """The facts of a power, whose exponent may take a kink of the base away."""
+        mended = of_power(self, base, exponent, frame)
+        return fact if mended is None else replace(fact, smooth=np.maximum(fact.smooth, mended))
 
     def _apply(self, node: nodes.Apply, frame: Frame) -> Fact:
         row = ENTRIES[node.name]
         fact = self._composed(row, list(node.slots), frame)
+        if row.name == "pow":
+            return self._mended(fact, node.slots[0], node.slots[1], frame)
         if row.shown is None:
             return fact
         return replace(fact, curvature=np.full(fact.curvature.shape, row.shown))
@@ -222,7 +221,9 @@ class Facts:
             box = row.range(*boxes)
             own = np.where(nowhere, 0.0, np.where(inside, row.curvature(*boxes), np.nan))
             slopes = row.slope(*boxes)
-            smooth = row.smoothness(*[interior(b) if f.affine.all() else b for b, f in zip(boxes, facts, strict=True)])
+            smooth = row.smoothness(*[
+                open_box(self, a, f, b, frame) for a, f, b in zip(arguments, facts, boxes, strict=True)
+            ])
         moving = [k for k, a in enumerate(arguments) if has_variables(a)]
         curvature = compose(own, [slopes[k] for k in moving], [facts[k].curvature for k in moving])
         smooth = np.minimum(smooth, _roughest([facts[k] for k in moving]))
@@ -241,7 +242,7 @@ class Facts:
             found = row.range(box, fold.groups, *points)
             own = row.curvature(box, fold.groups, *points)
             slope = row.slope(box, fold.groups, *points)[0]
-            smooth = row.smoothness(box, fold.groups, *points)
+            smooth = row.smoothness(interior(box) if fact.affine.all() else box, fold.groups, *points)
         if node.name in ("sum", "mean"):
             # rounding outward must not lose a sign
             found = Interval(
