@@ -259,10 +259,13 @@ class InteriorPoint:
         """When the main phase found no step: the end where there is nothing to restore, else restoration."""
         main = done.phase
         hopeless = main.at.theta <= 1e-2 * self.tolerance * max(1, main.form.m) or main.form.m == 0
-        if hopeless or done.event is Event.STUCK:
-            if main.mu < state.renewed_at and done.event is Event.BLOCKED:
-                note = "no acceptable step: multipliers are started anew"
-                return self._judged(_renewed(replace(state, renewed_at=main.mu), note))
+        if done.event is Event.CREEPING and main.mu > self.tolerance:
+            # Counted as a tiny step, after which the barrier parameter falls whatever the error is.
+            return replace(state, main=replace(main, tiny=1))
+        if (hopeless or done.event is Event.CREEPING) and main.mu < state.renewed_at:
+            note = "no acceptable step: multipliers are started anew"
+            return self._judged(_renewed(replace(state, renewed_at=main.mu), note))
+        if hopeless or done.event in (Event.STUCK, Event.CREEPING):
             return _given_up(state)
         return self._restored(state, main, "no acceptable step")
 

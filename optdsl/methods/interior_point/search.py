@@ -76,6 +76,7 @@ class Event(enum.Enum):
 
     STEP = "a step was taken"
     BLOCKED = "no step length was acceptable"
+    CREEPING = "steps have been short for long at a point that keeps its rows"
     SINGULAR = "no perturbation gave the system the right inertia"
     STUCK = "steps are too small to change the point, and the barrier parameter cannot fall"
 
@@ -134,6 +135,8 @@ def advance(phase: Phase) -> Advance:
     phase = replace(phase, barred=phase.barred + 1 if barred else 0, slow=slow)
     if slow >= TIRED and at.theta > phase.tolerance * max(1, form.m):
         return Advance(Event.BLOCKED, replace(phase, slow=0), 0.0, step, dz)
+    if slow >= 2 * TIRED:
+        return Advance(Event.CREEPING, replace(phase, slow=0), 0.0, step, dz)
     if found is None or found.alpha < SHORT:
         better = _whole_step(phase, step, dg, dz, tau)
         if better is not None:
