@@ -14,7 +14,7 @@ from optdsl.classify.arrays import auxiliary_rows, objective_arrays
 from optdsl.classify.collect import Collector
 from optdsl.classify.cones import Affine, CollectedCone
 from optdsl.classify.domain import on_domain
-from optdsl.classify.doubt import Doubt, first_witness
+from optdsl.classify.doubt import Doubt, first_witness, within_equalities
 from optdsl.classify.facts import Facts
 from optdsl.classify.held import hold, hold_if_concave, require_convex_domain, unbrought
 from optdsl.classify.infinite import culprit, sound
@@ -415,6 +415,8 @@ class _Analyst:
             n = self.model.columns
             affine = [(s.matrix(n), low, high) for _, s, low, high, new in self.pending if not s.bent and new is None]
             broken = {fact.name for fact in self.statements if not fact.ok}
+            if quadratic is not None and direction is not None and sink is not None:
+                direction = within_equalities(n, quadratic, sink.sense, affine, direction)
             witness = first_witness(self.model, broken, affine, direction, self.doubt)
             return Analysis(
                 self.model,

@@ -55,6 +55,28 @@ def certificate(matrix: sp.csc_array) -> tuple[str, float]:
     return "smallest pivot", float(np.min(d))
 
 
+def direction_within(matrix: sp.csc_array, equalities: sp.csr_array) -> np.ndarray | None:
+    """A direction v (n,) of most negative curvature v'Mv among those with `equalities @ v = 0`.
+
+    None where there is none, and for more than `DENSE_UP_TO` columns, where nothing is said.
+    """
+    used = np.flatnonzero((np.diff(matrix.indptr) > 0) | (abs(equalities).sum(axis=0) > 0))
+    if len(used) > DENSE_UP_TO:
+        return None
+    block = matrix[used][:, used].toarray()
+    rows = equalities[:, used].toarray()
+    _, sizes, right = np.linalg.svd(rows)
+    free = right[int((sizes > 1e-12 * max(float(sizes.max(initial=0.0)), 1e-300)).sum()) :].T
+    if not free.shape[1]:
+        return None
+    values, vectors = np.linalg.eigh(free.T @ block @ free)
+    if values[0] >= -TOLERANCE * np.abs(block).max(initial=0.0):
+        return None
+    direction = np.zeros(matrix.shape[0])
+    direction[used] = free @ vectors[:, 0]
+    return direction
+
+
 def _unit(n: int, k: int) -> np.ndarray:
     direction = np.zeros(n)
     direction[k] = 1.0

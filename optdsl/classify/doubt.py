@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from optdsl.classify.definite import direction_within
+from optdsl.classify.quadratic import Quadratic
+from optdsl.classify.sink import CONVEX
 from optdsl.model.model import Model
 
 if TYPE_CHECKING:
@@ -67,3 +70,16 @@ def _domain(model: Model, affine: Sequence[Affine]) -> Domain:
         return Domain.of(model)
     matrix = sp.csr_array(sp.vstack([m for m, _, _ in affine], format="csr"))
     return Domain.of(model, matrix, np.concatenate([a[1] for a in affine]), np.concatenate([a[2] for a in affine]))
+
+
+def within_equalities(
+    n: int, quadratic: Quadratic, sense: str, affine: Sequence[Affine], direction: np.ndarray
+) -> np.ndarray:
+    """A direction in which the objective curves the wrong way that keeps the affine equalities, if there is one."""
+    rows = [matrix[low == high] for matrix, low, high in affine if (low == high).any()]
+    if not rows or quadratic.hessian is None:
+        return direction
+    sign = 1.0 if sense == CONVEX else -1.0
+    hessian = sp.csc_array(sign * quadratic.hessian[:n][:, :n])
+    found = direction_within(hessian, sp.csr_array(sp.vstack(rows, format="csr")))
+    return direction if found is None else found

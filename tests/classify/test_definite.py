@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from optdsl.classify.definite import is_semidefinite
+from optdsl.classify.definite import direction_within, is_semidefinite
 
 SEEDS = range(8)
 
@@ -89,3 +89,11 @@ def test_nothing_and_zeros() -> None:
     assert not judged(np.diag([0.0, 2.0, -1e-12]))
     assert not judged(np.array([[0.0, 1.0], [1.0, 0.0]]))
     assert not judged(np.array([[0.0, 1e-3], [1e-3, 5.0]]))
+
+
+def test_a_direction_of_negative_curvature_keeps_the_equalities() -> None:
+    matrix = sp.csc_array(np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+    same = direction_within(matrix, sp.csr_array(np.array([[1.0, 1.0, 0.0]])))
+    assert same is not None and abs(same[0] + same[1]) < 1e-12 and same @ (matrix @ same) < -0.5
+    assert direction_within(matrix, sp.csr_array(np.array([[1.0, -1.0, 0.0]]))) is None
+    assert direction_within(matrix, sp.csr_array(np.eye(3))) is None
