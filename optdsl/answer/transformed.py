@@ -15,6 +15,7 @@ from optdsl.classify.analysis import StatementFact
 from optdsl.classify.domain import on_domain
 from optdsl.classify.facts import Facts
 from optdsl.classify.geometric import Geometric, recognize_geometric
+from optdsl.classify.held import unbrought
 from optdsl.classify.quasi import QuasiProgram, recognize_quasiconvex
 from optdsl.classify.words import domain_is_convex
 from optdsl.convex.bisection import solve_quasi
@@ -48,12 +49,26 @@ def special_form(analysis: Analysis) -> Special | None:
     plain = Facts.of(model)
     facts = on_domain(model, plain) or plain
     geometric = recognize_geometric(model, facts)
-    if isinstance(geometric, Geometric):
+    if isinstance(geometric, Geometric) and not _loses_domains(model, plain):
         return Special("GP", geometric)
     if not _domains_convex(model, facts):
         return None
     quasi = recognize_quasiconvex(model, facts)
     return Special("QUASICONVEX", quasi) if isinstance(quasi, QuasiProgram) else None
+
+
+def _loses_domains(model: Model, facts: Facts) -> bool:
+    """Whether a function that cancelled has a domain that neither what is left nor the declared bounds keep to."""
+    parts = [((r.body,), r.conditions, c.over) for c in model.constraints for r in c.relations]
+    if model.objective is not None:
+        parts.append(((model.objective.body,), model.objective.conditions, nodes.over(())))
+    for bodies, conditions, over in parts:
+        asked = [c for c in conditions if c.kind != "nonzero"]
+        # in the logarithms of the variables a variable is positive anyway
+        asked = [c for c in asked if not isinstance(c.expression, nodes.VariableEntry)]
+        if asked and unbrought(asked, bodies, model.lanes_of(over), facts):
+            return True
+    return False
 
 
 def _domains_convex(model: Model, facts: Facts) -> bool:

@@ -73,8 +73,11 @@ def written_shape(
 ) -> tuple[str, str]:
     """Curvature and sign of left minus right as the text has it (of a double inequality, of the middle)."""
     relation = constraint.relations[0]
-    fact = facts.find(relation.body if constraint.kind == "matrix" else relation.written, frame)
-    return statement_curvature(fact, proved), sign_word(fact)
+    body = relation.body if constraint.kind == "matrix" else relation.written
+    fact = facts.find(body, frame)
+    # that an affine constraint holds on D says nothing of its sign
+    of_sign = (facts.plain or facts).find(body, frame) if bool(fact.affine.all()) else fact
+    return statement_curvature(fact, proved), sign_word(of_sign)
 
 
 def smoothness_word(fact: Fact) -> str:

@@ -373,3 +373,8 @@ def test_one_member_that_is_not_bounded_is_found_among_many() -> None:
     analysis = analyze(model_of(text))
     assert analysis.convexity != "convex"
     assert "at i = 1234" in analysis.refusal[0].message
+
+
+def test_a_constraint_does_not_give_its_own_sign() -> None:
+    verdict = optdsl.parse("var x\nvar y\nminimize o: x^3 + y^2\nsubject to\n  c: x + y <= 4\n  d: x >= 0").check()
+    assert [s.sign for s in verdict.statements if s.role == "constraint"] == ["unknown", "unknown"]

@@ -68,3 +68,17 @@ def test_an_infimum_that_is_not_reached_is_told_with_its_bound() -> None:
 def test_a_quadratic_that_vanishes_is_no_error_of_optdsl() -> None:
     text = "var x >= -2, <= 0\nminimize o: x\nsubject to\n  c: ((0.5 * x)^0.5)^2 >= 1.7"
     assert optdsl.parse(text).solve().status.word == "infeasible"
+
+
+LEFT_TO_THE_DOMAIN = [
+    ("var x >= 0\nvar y >= 1\nminimize o: x*y + sqrt(x - 1) - sqrt(x - 1)", 1.0),
+    ("var x >= 0\nvar y >= 1\nminimize o: x/y + sqrt(x - 1) - sqrt(x - 1)\nsubject to\n  c: y <= 4", 0.25),
+    ("var x >= 0\nvar y >= 1\nminimize o: x/y\nsubject to\n  c: y + 0*sqrt(x - 1) <= 4", 0.25),
+]
+
+
+@pytest.mark.parametrize(("text", "optimum"), LEFT_TO_THE_DOMAIN)
+def test_special_forms_keep_the_domain_of_what_cancelled(text: str, optimum: float) -> None:
+    solution = optdsl.parse(text).solve()
+    assert solution.status.word in ("optimal", "locally_optimal")
+    assert solution.objective == pytest.approx(optimum, abs=1e-6)
