@@ -36,6 +36,8 @@ from optdsl.methods.sqp_form import Evaluated, Form, complementarity, evaluated,
 from optdsl.nlp import Nlp
 
 ARMIJO = 1e-4
+DROWNED = 1e-14
+"""Violations below this share of the rows' values are rounding, and no reason to make them dearer."""
 HEAVIEST = 1e10
 """Weights of the merit function beyond this say that the rows cannot be satisfied from here."""
 
@@ -122,14 +124,16 @@ class SQP:
             return self._finished(problem, state, step, Ending.CONVERGED)
         weights = np.maximum(np.abs(step.y), 0.5 * (state.weights + np.abs(step.y)))
         slope = float(at.g @ step.d) - float(weights @ gone)
-        if slope > -1e-12 * abs(float(at.g @ step.d)) and float(gone.sum()) > 0:
+        real = float(gone.sum()) > DROWNED * max(1.0, norm(at.c))
+        if slope > -1e-12 * abs(float(at.g @ step.d)) and real:
             weights = weights + (2 * abs(float(at.g @ step.d)) + 1e-8) / float(gone.sum())
             slope = float(at.g @ step.d) - float(weights @ gone)
-        if not slope < 0 or norm(weights) > HEAVIEST:
-            return self._finished(problem, state, step, Ending.NO_PROGRESS)
-        found = self._searched(problem, state, step, weights, slope)
+        if slope < 0 and norm(weights) <= HEAVIEST:
+            found = self._searched(problem, state, step, weights, slope)
+        else:
+            found = self._blind(problem, state, step)
         if found is None:
-            if shift < 1e8 * max(1.0, state.unit) and self.hessian == "exact":
+            if slope < 0 and shift < 1e8 * max(1.0, state.unit) and self.hessian == "exact":
                 # The model was too bold; a shorter step from a stiffer one.
                 return replace(state, shift=max(10 * shift, 1e-4), record=replace(state.record, step=0.0))
             return self._finished(problem, state, step, Ending.NO_PROGRESS)
@@ -165,11 +169,13 @@ class SQP:
             ending = Ending.CONVERGED
         elif np.array_equal(after.x, state.x):
             ending = Ending.NO_PROGRESS
+        # Multipliers go as far as the variables do (NW algorithm 18.3), but to the end at the end.
+        part = 1.0 if ending is Ending.CONVERGED else a
         return replace(
             state,
             x=after.x,
-            row_multipliers=step.y,
-            bound_multipliers=step.z,
+            row_multipliers=state.row_multipliers + part * (step.y - state.row_multipliers),
+            bound_multipliers=state.bound_multipliers + part * (step.z - state.bound_multipliers),
             record=Record(objective=after.f, primal=primal, dual=dual, step=a, penalty=norm(weights)),
             ending=ending,
             at=after,
@@ -276,7 +282,24 @@ class SQP:
                 a *= min(max(-0.5 * a * slope / bend, 0.1), 0.5) if bend > 0 else 0.5
             else:
                 a *= 0.2
-        return None
+        return self._blind(problem, state, step) if -slope <= 1e-9 * max(1.0, abs(merit)) else None
+
+    def _blind(self, problem: Nlp, state: SqpState, step: Step) -> tuple[float, Evaluated] | None:
+        """The whole step where the merit function drowns in rounding, if it halves the first-order residual."""
+        at = state.at
+        x = inside(at.x + step.d, problem.lower, problem.upper)
+        after = evaluated(problem, x, problem.objective(x), problem.constraints(x))
+        if not after.finite:
+            return None
+        old, new = (
+            max(
+                norm(p.g + p.A.T @ step.y + step.z),
+                norm(violations(problem, p.c)),
+                complementarity(problem, p.x, p.c, step.y, step.z),
+            )
+            for p in (at, after)
+        )
+        return (1.0, after) if new <= 0.5 * old else None
 
     def _corrected(self, problem: Nlp, state: SqpState, step: Step, c: np.ndarray) -> np.ndarray | None:
         """x + d + the shortest step that takes the active rows back onto their sides, as linearized at x (NW 18.36)."""
