@@ -25,8 +25,9 @@ FIRST_STEP, GROWTH, LONGEST = 1e-4, 2.0, 60
 """The first step along a direction relative to the point's size, its growth, and how often it may grow."""
 NUDGE = 1e-2
 """How far a start that is stationary by accident is moved, relative to its size."""
-ELSEWHERE = 1.0
-"""How far other starts are from their centers, relative to their size."""
+ELSEWHERE, SHORT_RUN = 1.0, 100
+"""How far other starts are from their centers, relative to their size; runs from them may take so many iterations, or
+twice those of the first run."""
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
 
 Watch = Callable[[int, Record, np.ndarray], None]
@@ -127,7 +128,9 @@ def _from_elsewhere(
     for number, center in enumerate((origin, first.x, np.zeros_like(origin)), start=1):
         spread = ELSEWHERE * np.maximum(1.0, np.abs(center)) * _pattern(len(center), number)
         start = np.clip(center + spread, problem.lower, problem.upper)
-        again = _run(StartedAt(problem, start), method, limits, watch, keep_path, outcome)
+        most = outcome.iterations + max(SHORT_RUN, 2 * first.iterations)
+        shorter = replace(limits, iterations=min(limits.iterations, most))
+        again = _run(StartedAt(problem, start), method, shorter, watch, keep_path, outcome)
         if again.ending in ENDED_WELL or again.ending is Ending.UNBOUNDED:
             return _joined(outcome, again), "the given start led to no feasible point, another one did"
         outcome = _effort(outcome, again)

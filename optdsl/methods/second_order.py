@@ -51,7 +51,7 @@ class Curvature(enum.Enum):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SecondOrder:
-    """The finding; least: the smallest scaled curvature found (nan: none was computed).
+    """The finding; least: the smallest scaled curvature found, or a bound of it (nan: none was computed).
 
     direction (n,): of length 1, where violated: the Lagrangian curves down along it and it leaves no active side.
     strict: positive curvature in every direction, so that the point is a strict local minimum.
@@ -84,8 +84,10 @@ def check(
         return SecondOrder(Curvature.UNKNOWN, np.nan)
     if not len(cone.free):
         return SecondOrder(Curvature.SATISFIED, np.inf, strict=True)
-    if len(cone.free) > TINY and _convex_along(cone, cone.equal, ZERO):
-        return SecondOrder(Curvature.SATISFIED, -ZERO, strict=_convex_along(cone, cone.equal, -ZERO))
+    if len(cone.free) > TINY:
+        convex, strict = _convex_along(cone)
+        if convex:
+            return SecondOrder(Curvature.SATISFIED, ZERO if strict else -ZERO, strict=strict)
     if len(cone.free) > SMALL:
         return _large(cone, len(x))
     return _small(cone, len(x))
@@ -272,19 +274,26 @@ def _lower(matrix: sp.csr_array) -> tuple[Pattern, np.ndarray]:
     return Pattern(entries.row.astype(np.int64), entries.col.astype(np.int64), matrix.shape), entries.data
 
 
-def _convex_along(cone: _Cone, rows: sp.csr_array, shift: float) -> bool:
-    """Whether H + shift I is positive definite on the null space of rows, by Sylvester's law (Gould 1985)."""
-    m, k = rows.shape
+def _convex_along(cone: _Cone) -> tuple[bool, bool]:
+    """Whether H + ZERO I and H - ZERO I are positive definite on the null space of the rows that are held.
+
+    By Sylvester's law: the KKT matrix has as many negative eigenvalues as rows then (Gould 1985).
+    """
+    m, k = cone.equal.shape
     hessian_pattern, values = _lower(cone.hessian)
-    entries = sp.coo_array(rows)
+    entries = sp.coo_array(cone.equal)
     pattern = Pattern(entries.row.astype(np.int64), entries.col.astype(np.int64), (m, k))
     system = kkt(hessian_pattern, pattern)
-    # Dependent rows: a tiny block in their corner leaves what is asked for as it is, and gives each a negative pivot.
-    inertia = system.factorize(values, np.full(k, shift), entries.data, np.full(m, 1e-10))
-    if inertia.singular or inertia.negative != m:
-        return False
     probe = np.sin(1.0 + np.arange(k + m, dtype=float))
-    return bool(system.solve(probe)[1] <= 1e-6)
+    answers = []
+    for shift in (ZERO, -ZERO):
+        # Dependent rows: a tiny block in their corner leaves what is asked for as it is, and gives each its pivot.
+        inertia = system.factorize(values, np.full(k, shift), entries.data, np.full(m, 1e-10))
+        right = not inertia.singular and inertia.negative == m
+        answers.append(right and bool(system.solve(probe)[1] <= 1e-6))
+        if not right:
+            break
+    return answers[0], len(answers) > 1 and answers[1]
 
 
 def _lanczos(hessian: sp.csr_array, rows: sp.csr_array) -> tuple[float, np.ndarray | None]:
