@@ -307,6 +307,14 @@ class _Analyst:
             self._not_finite(values, side, constraint.name, constraint.span, frame, constraint.marks, "a side")
         return values
 
+    def _of_degree_two(self) -> bool:
+        """Whether every constraint, and an objective that is proved, is a quadratic as it is written."""
+        objective = all(f.kinds <= {"quadratic"} for f in self.statements if f.role == "objective")
+        matrices = any(v.attributes & {"psd", "nsd"} for v in self.model.variables.values())
+        return objective and not matrices and all(
+            c.kind != "matrix" and self._is_quadratic(c, self.model.lanes_of(c.over)) for c in self.model.constraints
+        )
+
     def _is_quadratic(self, constraint: Constraint, frame: Frame) -> bool:
         probe = Collector(self.model.lanes, Auxiliary(self.model.columns))
         try:
@@ -410,7 +418,9 @@ class _Analyst:
                 self._mark_objective_nonconvex(refusal[-1])
         self.statements = smooth_on_domain(self.statements, self.model, self.facts, self.sharp)
         smoothness = min((f.smoothness for f in self.statements), key=ROUGHNESS.index, default="smooth")
-        kind, convexity = type_of(self.model, self.statements, self.auxiliary.cones, smoothness)
+        kind, convexity = type_of(
+            self.model, self.statements, self.auxiliary.cones, smoothness, self._of_degree_two
+        )
         if refusal:
             n = self.model.columns
             affine = [(s.matrix(n), low, high) for _, s, low, high, new in self.pending if not s.bent and new is None]
