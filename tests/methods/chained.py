@@ -65,3 +65,43 @@ class ChainedRosenbrock:
         self, x: np.ndarray, multipliers: np.ndarray, direction: np.ndarray, weight: float = 1.0
     ) -> np.ndarray:
         return self.hessian_pattern.symmetric(self.hessian(x, multipliers, weight)) @ direction
+
+
+class ChainedWells:
+    """minimize sum (x_i^2 - 1)^2 / 4 + sum (x_i+1 - x_i)^2 around a ring, subject to sum x_i = 0: a saddle at 0."""
+
+    residuals = None
+    convex = False
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        # Neighbors pull each other to 0 along this start, where other directions fall.
+        self.start = np.where(np.arange(n) % 2 == 0, 0.3, -0.3)
+        self.lower, self.upper = np.full(n, -np.inf), np.full(n, np.inf)
+        self.row_lower = self.row_upper = np.zeros(1)
+        self.linear = np.ones(1, bool)
+        i = np.arange(n)
+        self.jacobian_pattern = Pattern(np.zeros(n, dtype=np.int64), i, (1, n))
+        self.hessian_pattern = Pattern(
+            np.concatenate([i, i[1:], [n - 1]]), np.concatenate([i, i[:-1], [0]]), (n, n)
+        )
+
+    def objective(self, x: np.ndarray) -> float:
+        return float(((x**2 - 1) ** 2).sum() / 4 + ((np.roll(x, -1) - x) ** 2).sum())
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        return x * (x**2 - 1) + 2 * (2 * x - np.roll(x, 1) - np.roll(x, -1))
+
+    def constraints(self, x: np.ndarray) -> np.ndarray:
+        return np.array([x.sum()])
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        return np.ones(self.n)
+
+    def hessian(self, x: np.ndarray, multipliers: np.ndarray, weight: float = 1.0) -> np.ndarray:
+        return weight * np.concatenate([3 * x**2 + 3, np.full(self.n, -2.0)])
+
+    def hessian_product(
+        self, x: np.ndarray, multipliers: np.ndarray, direction: np.ndarray, weight: float = 1.0
+    ) -> np.ndarray:
+        return self.hessian_pattern.symmetric(self.hessian(x, multipliers, weight)) @ direction

@@ -7,12 +7,12 @@ import pytest
 import sympy
 
 from optdsl.methods import second_order
-from optdsl.methods.driver import Ending, Limits
+from optdsl.methods.driver import Ending, Limits, drive
 from optdsl.methods.escape import solve_locally
 from optdsl.methods.interior_point import InteriorPoint
 from optdsl.methods.second_order import Curvature, check
 from tests.methods import problems
-from tests.methods.chained import ChainedRosenbrock
+from tests.methods.chained import ChainedRosenbrock, ChainedWells
 from tests.methods.symbolic import SymbolicNlp, program
 
 INF = np.inf
@@ -166,6 +166,39 @@ def test_saddle_reached_from_afar() -> None:
     """The y-axis is invariant under Newton steps: the start leads to the saddle at the origin."""
     nlp = program(2, lambda x: x[0] ** 4 / 4 - x[0] ** 2 / 2 + x[1] ** 2, start=(0, 3))
     left(nlp, -0.25)
+
+
+def test_another_start_where_the_given_one_is_locally_infeasible() -> None:
+    """x^3 - 3x has a local maximum 2 at -1: from there the row x^3 - 3x >= 3 cannot be met, to the right it can."""
+    nlp = program(1, lambda x: x[0] ** 2, [(3, lambda x: x[0] ** 3 - 3 * x[0], INF)], start=(-1.3,))
+    alone = drive(InteriorPoint(), nlp)
+    assert alone.ending is Ending.LOCALLY_INFEASIBLE
+    assert alone.x == pytest.approx([-1.0], abs=1e-4)
+    answer = solve_locally(nlp, InteriorPoint())
+    assert answer.outcome.ending is Ending.CONVERGED
+    assert answer.outcome.x == pytest.approx([2.1038034], abs=1e-6)
+    assert "another one did" in answer.notes[0]
+    assert answer.outcome.iterations > alone.iterations
+
+
+def test_infeasible_from_everywhere_stays_infeasible() -> None:
+    answer = solve_locally(problems.circle_and_line(), InteriorPoint())
+    assert answer.outcome.ending is Ending.LOCALLY_INFEASIBLE
+    assert answer.second_order is None
+    assert "no feasible point was found" in answer.notes[0]
+
+
+def test_saddle_of_many_variables_is_left_by_lanczos() -> None:
+    """A ring of 600 double wells: the start is drawn to the saddle at 0, where many directions fall."""
+    n = 600
+    nlp = ChainedWells(n)
+    answer = solve_locally(nlp, InteriorPoint())
+    assert answer.outcome.ending is Ending.CONVERGED
+    assert [e.succeeded for e in answer.escapes] == [True]
+    assert answer.escapes[0].before == pytest.approx(n / 4)
+    assert answer.outcome.record.objective < n / 40
+    assert answer.second_order is not None
+    assert answer.second_order.curvature is Curvature.SATISFIED
 
 
 def test_minimum_is_not_disturbed() -> None:
