@@ -77,7 +77,7 @@ class PenaltyFrame:
         scales = 1.0 / np.maximum(1.0, rows / 100) if defined else np.ones(len(c))
         weight = 1.0 / max(1.0, norm(g) / 100) if defined else 1.0
         v = scales * violations(problem, c)
-        rho = self.penalty or min(max(2 * weight * abs(f) / max(float(v @ v), 1e-3), 1.0), 10.0)
+        rho = self.penalty or min(max(10 * weight * abs(f) / max(float(v @ v), 1e-3), 1.0), 100.0)
         y = np.zeros(len(c))
         eta, omega = min(0.1, 1 / rho**0.1), min(0.1, 1 / rho)
         shape = self.shape(y, rho, 1.0)
