@@ -61,8 +61,8 @@ class Bounds:
 ROUNDING = 1e-15
 RELAXATION, SMALLEST_RELAXATION = 1e-10, 1e-13
 """Bounds are relaxed by the first number relative to their unscaled size, at least by the second of the scaled one."""
-PUSH = (1e-2, 1e-2)
-"""How far the start is moved from its bounds: kappa_1, kappa_2 of section 3.6."""
+PUSH = 1e-2
+"""How far the start is moved from its bounds: kappa_1 and kappa_2 of section 3.6."""
 
 
 class Form(Protocol):
@@ -147,6 +147,8 @@ class Slacked:
     bounds: Bounds
     exact: np.ndarray
     start: np.ndarray
+    values_at_start: tuple[float, np.ndarray]
+    derivatives_at_start: tuple[np.ndarray, np.ndarray]
     free: np.ndarray | None
     fixed_at: np.ndarray
     rows: np.ndarray | None
@@ -229,10 +231,11 @@ class Slacked:
         return whole
 
 
-def slacked(problem: Nlp, x: np.ndarray, scaling: float) -> Slacked | None:
+def slacked(problem: Nlp, x: np.ndarray, scaling: float, push: float = PUSH) -> Slacked | None:
     """The form of a model, scaled by its derivatives at x; None where they are undefined there.
 
     scaling: the largest entry that gradients may have at x (Waechter and Biegler 2006, section 3.8); inf for none.
+    push: how far slacks start from their bounds.
     """
     lower, upper = np.asarray(problem.lower, float), np.asarray(problem.upper, float)
     is_free = lower < upper
@@ -241,10 +244,7 @@ def slacked(problem: Nlp, x: np.ndarray, scaling: float) -> Slacked | None:
     rows = None if has_side.all() else np.flatnonzero(has_side)
     gradient = problem.gradient(x)
     jacobian = problem.jacobian(x)
-    if not (
-        np.isfinite(gradient).all() and np.isfinite(jacobian).all() and np.isfinite(problem.objective(x))
-    ):
-        return None
+    objective = float(problem.objective(x))
     values = np.asarray(problem.constraints(x), float)
     jacobian_pattern, kept_jacobian = _reduced(problem.jacobian_pattern, rows, free)
     pattern = problem.hessian_pattern
@@ -259,7 +259,7 @@ def slacked(problem: Nlp, x: np.ndarray, scaling: float) -> Slacked | None:
         gradient = gradient[free]
     if rows is not None:
         values = values[rows]
-    if not np.isfinite(values).all():
+    if not all(np.isfinite(part).all() for part in (objective, values, gradient, jacobian)):
         return None
     objective_scale = _scale(np.abs(gradient).max(initial=0.0), scaling)
     largest = np.zeros(m)
@@ -276,7 +276,12 @@ def slacked(problem: Nlp, x: np.ndarray, scaling: float) -> Slacked | None:
     x_free = np.asarray(x, float) if free is None else x[free]
     start = np.concatenate([x_free, (values * row_scale)[inequality]])
     slack = slice(n, None)
-    start[slack] = pushed_inside(start[slack], all_lower[slack], all_upper[slack], *PUSH)
+    start[slack] = pushed_inside(start[slack], all_lower[slack], all_upper[slack], push, push)
+    c = values * row_scale - shift
+    c[inequality] -= start[slack]
+    whole_gradient = np.zeros(len(start))
+    whole_gradient[:n] = gradient * objective_scale
+    jacobian_scale = row_scale[jacobian_pattern.rows]
     room = RELAXATION * np.concatenate([np.ones(n), row_scale[inequality]])
     return Slacked(
         problem=problem,
@@ -289,11 +294,13 @@ def slacked(problem: Nlp, x: np.ndarray, scaling: float) -> Slacked | None:
         exact=Bounds.of(all_lower, all_upper).bound,
         bounds=Bounds.of(all_lower - _slack(all_lower, room), all_upper + _slack(all_upper, room)),
         start=start,
+        values_at_start=(objective * float(objective_scale), c),
+        derivatives_at_start=(whole_gradient, jacobian * jacobian_scale),
         free=free,
         fixed_at=np.asarray(x, float).copy(),
         rows=rows,
         row_scale=row_scale,
-        jacobian_scale=row_scale[jacobian_pattern.rows],
+        jacobian_scale=jacobian_scale,
         objective_scale=float(objective_scale),
         shift=shift,
         row_lower=row_lower * row_scale,

@@ -156,9 +156,10 @@ class InteriorPoint:
                 problem, None, _unsolved(problem, origin), Ending.LOCALLY_INFEASIBLE, whole=origin
             )
         form = None
-        for push in PUSHES:
+        # A warm start is near its bounds on purpose: as near as its barrier parameter says.
+        for push in PUSHES if self.warm is None else (min(PUSHES[0], self.warm.mu), *PUSHES):
             x = pushed_inside(origin, lower, upper, push, push)
-            form = slacked(problem, x, self.scaling)
+            form = slacked(problem, x, self.scaling, min(push, PUSHES[0]) or PUSHES[-2])
             if form is not None:
                 break
         if form is None:
@@ -182,10 +183,10 @@ class InteriorPoint:
         else:
             mu = self.barrier
             z = np.ones(len(form.bounds.index))
-            gradient, jacobian = form.gradient(w), form.jacobian(w)
+            gradient, jacobian = form.derivatives_at_start
             pulled = gradient - form.bounds.spread(form.bounds.sign * z)
             y = least_squares_multipliers(form, system, pulled, jacobian, LARGEST_MULTIPLIER)
-        at = point(form, w, y, z)
+        at = point(form, w, y, z, form.values_at_start, form.derivatives_at_start)
         return Phase(form, system, at, mu, Filter.at(at.theta), self.tolerance, Regularization())
 
     def step(self, problem: Nlp, state: InteriorState) -> InteriorState:
