@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +29,9 @@ class BallStep:
 
 
 def exact_step(B: np.ndarray, g: np.ndarray, delta: float) -> BallStep:
-    """The global minimizer of the model in the ball, B dense (k, k)."""
+    """The global minimizer of the model in the ball, B dense (k, k). Entries that are not finite count as 0."""
+    if not np.isfinite(B).all():  # second derivatives overflow before values do
+        B = np.where(np.isfinite(B), B, 0.0)
     p = newton_step(B, g)
     if p is not None and np.linalg.norm(p) <= delta:
         return BallStep(p, _fall(B, g, p), False)
@@ -46,7 +49,7 @@ def newton_step(B: np.ndarray, g: np.ndarray) -> np.ndarray | None:
     pivots = np.diagonal(factor)
     if pivots.size and pivots.min() ** 2 <= 1e-14 * pivots.max() ** 2:
         return None
-    return -np.asarray(np.linalg.solve(B, g))
+    return -np.asarray(scipy.linalg.cho_solve((factor, True), g))
 
 
 def _spectral_step(values: np.ndarray, vectors: np.ndarray, c: np.ndarray, delta: float) -> BallStep:
