@@ -127,6 +127,46 @@ def held_fit() -> SymbolicNlp:
     return squares(lambda b: [v - b[0] * sympy.exp(-b[1] * u) for u, v in pairs], (1, 1), (0, 1.5))
 
 
+@dataclass(eq=False)
+class SparseSquares:
+    """10 (x_{i+1} - x_i^2) and 1 - x_i along a chain, with the sparse Jacobian."""
+
+    n: int
+    scale: float = 0.5
+    constant: float = 3.0
+
+    def __post_init__(self) -> None:
+        k = np.arange(self.n - 1)
+        rows, columns = np.concatenate([k, k, self.n - 1 + k]), np.concatenate([k, k + 1, k])
+        self.jacobian_pattern = Pattern(rows, columns, (2 * (self.n - 1), self.n))
+
+    def values(self, x: np.ndarray) -> np.ndarray:
+        return np.concatenate([10 * (x[1:] - x[:-1] ** 2), 1 - x[:-1]])
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        ones = np.ones(self.n - 1)
+        return np.concatenate([-20 * x[:-1], 10 * ones, -ones])
+
+
+def chained_squares(n: int, boxed: bool = False) -> Arrays:
+    """The sum of those squares; with the box the upper bound 0.7 holds every third variable back."""
+    r = SparseSquares(n)
+
+    def f(x: np.ndarray) -> float:
+        return float(r.scale * r.values(x) @ r.values(x) + r.constant)
+
+    def g(x: np.ndarray) -> np.ndarray:
+        return 2 * r.scale * (r.jacobian_pattern.matrix(r.jacobian(x)).T @ r.values(x))
+
+    def product(x: np.ndarray, v: np.ndarray) -> np.ndarray:
+        J = r.jacobian_pattern.matrix(r.jacobian(x))
+        bend = np.append(-20 * r.values(x)[: n - 1] * v[:-1], 0.0)
+        return 2 * r.scale * (J.T @ (J @ v) + bend)
+
+    box = (np.full(n, -2.0), np.where(np.arange(n) % 3 == 0, 0.7, 2.0)) if boxed else (np.zeros(0), np.zeros(0))
+    return Arrays(np.where(np.arange(n) % 2 == 0, -0.5, 0.6), f, g, product, *box, residuals=r)
+
+
 # ------------------------------------------------------------------------------------------------------- in arrays
 
 
@@ -306,6 +346,8 @@ CASES = (
     Case("extended rosenbrock 100 in a box", lambda: extended_rosenbrock(100, boxed=True)),
     Case("logistic regression", logistic_regression),
     Case("logistic regression in a box", lambda: logistic_regression(boxed=True)),
+    Case("chained squares 300", lambda: chained_squares(300)),
+    Case("chained squares 300 in a box", lambda: chained_squares(300, boxed=True)),
     Case("near a saddle", near_saddle),
     Case("inside a domain", inside_a_domain),
     Case("simplex", simplex),
