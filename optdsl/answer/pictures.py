@@ -1,29 +1,27 @@
-"""Pictures of an answer: how the run went, the landscape of two variables, and variables over their index."""
+"""Pictures of an answer: its values, how the run went, and for two variables the landscape and the path in it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optdsl.answer.labelled import LabelledArray, index_labels
-from optdsl.errors import Diagnostic, OptionError
+from optdsl.answer.labelled import LabelledArray
+from optdsl.answer.picture_run import landscape, objective_over_iterations, residuals_over_iterations
+from optdsl.answer.picture_values import parts_of
+from optdsl.errors import Diagnostic, OptError, OptionError
 
 if TYPE_CHECKING:
     from optdsl.answer.solution import Solution
 
 FORMATS = (".png", ".svg", ".pdf")
-MOST_VARIABLES = 4
-MOST_TICKS = 12
-GRID = 121
-"""Points along each axis of a landscape."""
-DARK, LIGHT, WARM = "#1f4e79", "#9dc3e6", "#c55a11"
-
-Landscape = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Objective (k,) and largest violation (k,) at points (k, 2)."""
+MOST_PARTS = 6
+"""Parts of a picture that show values; what is beyond is said below the picture."""
+DOTS = 96
+"""Dots an inch."""
 
 
 def check_picture(path: Path) -> None:
@@ -51,17 +49,10 @@ def check_picture(path: Path) -> None:
 def draw(solution: Solution, path: Path) -> None:
     """Writes the picture of an answer, beside its place and renamed. Raises OptionError where it cannot."""
     check_picture(path)
-    from matplotlib.figure import Figure
-
-    panels = _panels(solution) or [lambda axes: _words(axes, solution)]
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(5.2 * columns, 3.9 * rows), layout="constrained")
-    for number, panel in enumerate(panels):
-        panel(figure.add_subplot(rows, columns, number + 1))
+    figure = figure_of(solution)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        figure.savefig(beside, format=path.suffix[1:].lower(), dpi=150)
+        figure.savefig(beside, format=path.suffix[1:].lower(), dpi=DOTS)
         os.replace(beside, path)
     except OSError as error:
         raise OptionError(
@@ -71,125 +62,53 @@ def draw(solution: Solution, path: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _panels(solution: Solution) -> list[Callable[[Any], None]]:
+def figure_of(solution: Solution) -> Any:
+    """The picture as a matplotlib figure: what there is to see of the values, then the run."""
+    from matplotlib.figure import Figure
+
+    panels, left_out = _panels(solution)
+    panels = panels or [lambda axes: _words(axes, solution)]
+    columns = len(panels) if len(panels) < 4 else 2 if len(panels) == 4 else 3
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(5.0 * columns, 3.8 * rows), layout="constrained")
+    for number, panel in enumerate(panels):
+        panel(figure.add_subplot(rows, columns, number + 1))
+    if left_out:
+        figure.supxlabel(f"{left_out} more {'is' if left_out == 1 else 'are'} not drawn", fontsize=8)
+    return figure
+
+
+def _panels(solution: Solution) -> tuple[list[Callable[[Any], None]], int]:
+    """What draws each part, and how many parts with values are left out."""
     panels: list[Callable[[Any], None]] = []
+    left_out = 0
     if solution.landscape is not None:
-        panels.append(lambda axes: _landscape(axes, solution))
+        panels.append(lambda axes: landscape(axes, solution))
     else:
-        values = [(name, answer.value) for name, answer in solution.variables.items()]
-        drawable = [(name, value) for name, value in values if len(value.axes) in (1, 2) and value.size > 1]
-        for name, value in drawable[:MOST_VARIABLES]:
-            panels.append(lambda axes, n=name, v=value: _variable(axes, n, v))  # type: ignore[misc]
+        values = {name: answer.value for name, answer in solution.variables.items()}
+        parts = parts_of(values) or parts_of(_expressions(solution))
+        panels += [part.draw for part in parts[:MOST_PARTS]]
+        left_out = max(0, len(parts) - MOST_PARTS)
     if len(solution.trace) > 1:
-        panels.append(lambda axes: _objective(axes, solution))
-        panels.append(lambda axes: _residuals(axes, solution))
-    return panels
+        panels.append(lambda axes: objective_over_iterations(axes, solution))
+        panels.append(lambda axes: residuals_over_iterations(axes, solution))
+    return panels, left_out
+
+
+def _expressions(solution: Solution) -> Mapping[str, LabelledArray]:
+    """The values of named expressions, for models whose variables are single numbers."""
+    found = {}
+    for name, value in solution.expressions.items():
+        try:
+            array = value()
+        except OptError:  # an index outside its set, seen only when it is computed
+            continue
+        if np.isfinite(np.asarray(array, dtype=float)).any():
+            found[name] = array
+    return found
 
 
 def _words(axes: Any, solution: Solution) -> None:
     """The status, where there is nothing else to show."""
     axes.axis("off")
     axes.text(0.5, 0.5, f"{solution.model}: {solution.status.sentence}", ha="center", va="center", wrap=True)
-
-
-# ---------------------------------------------------------------------------------------------------- the run
-
-
-def _steps(solution: Solution) -> np.ndarray:
-    trace = solution.trace
-    return trace["iter"] if "iter" in trace.columns else np.arange(float(len(trace)))
-
-
-def _objective(axes: Any, solution: Solution) -> None:
-    trace = solution.trace
-    for column, color in (("objective", DARK), ("bound", WARM)):
-        if column in trace.columns and np.isfinite(trace[column]).any():
-            axes.plot(_steps(solution), trace[column], ".-", color=color, label=column, markersize=4)
-    axes.set_title("objective over iterations", fontsize=10)
-    axes.set_xlabel("iteration")
-    axes.legend(frameon=False, fontsize=8)
-    axes.grid(alpha=0.3)
-
-
-def _residuals(axes: Any, solution: Solution) -> None:
-    trace = solution.trace
-    for column, color in (("primal", DARK), ("dual", WARM), ("gap", "#548235"), ("penalty", LIGHT)):
-        if column in trace.columns:
-            values = np.abs(trace[column])
-            if np.isfinite(values).any() and (values > 0).any():
-                shown = np.where(values > 0, values, np.nan)
-                axes.semilogy(_steps(solution), shown, ".-", color=color, label=column, markersize=4)
-    axes.set_title("residuals over iterations", fontsize=10)
-    axes.set_xlabel("iteration")
-    if axes.lines:
-        axes.legend(frameon=False, fontsize=8)
-    axes.grid(alpha=0.3)
-
-
-# ------------------------------------------------------------------------------------------------ the answer
-
-
-def _landscape(axes: Any, solution: Solution) -> None:
-    """Contours of the objective of two variables, what is not feasible in gray, the path and where it ended."""
-    assert solution.landscape is not None
-    entries = np.concatenate([np.asarray(a.value, dtype=float).ravel() for a in solution.variables.values()])
-    path = solution.path if solution.path is not None and len(solution.path) else entries[None]
-    seen = np.vstack([path, entries])
-    low, high = seen.min(axis=0), seen.max(axis=0)
-    room = np.maximum(0.35 * (high - low).max(), 0.1 * np.maximum(1.0, np.abs(seen).max(axis=0)))
-    low, high = low - room, high + room
-    first, second = (np.linspace(low[k], high[k], GRID) for k in (0, 1))
-    grid = np.stack(np.meshgrid(first, second), axis=-1)
-    values, violation = (part.reshape(GRID, GRID) for part in solution.landscape(grid.reshape(-1, 2)))
-    finite = np.isfinite(values)
-    if finite.any():
-        levels = np.unique(np.quantile(values[finite], np.linspace(0.01, 0.99, 22)))
-        if len(levels) > 1:
-            axes.contour(first, second, np.where(finite, values, np.nan), levels=levels, cmap="Blues_r", linewidths=0.8)
-    outside = np.where(np.isfinite(violation), violation, 1.0) > 1e-6
-    if outside.any():
-        axes.contourf(first, second, outside.astype(float), levels=[0.5, 1.5], colors=["#000000"], alpha=0.12)
-    if len(path) > 1:
-        axes.plot(path[:, 0], path[:, 1], ".-", color=WARM, markersize=4, linewidth=1, label="path")
-        axes.plot(*path[0], "o", color=WARM, markersize=6, fillstyle="none", label="start")
-    axes.plot(*entries, "*", color=DARK, markersize=12, label="end")
-    names = _column_names(solution)
-    axes.set_xlabel(names[0])
-    axes.set_ylabel(names[1])
-    axes.set_title(f"{solution.objective_name or 'feasible points'}; gray: not feasible", fontsize=10)
-    axes.legend(frameon=False, fontsize=8)
-
-
-def _column_names(solution: Solution) -> list[str]:
-    names = []
-    for name, answer in solution.variables.items():
-        count = int(np.asarray(answer.value).size)
-        if not answer.value.axes:
-            names.append(name)
-        else:
-            names += [f"{name}[{', '.join(map(str, label))}]" for label in _labels(answer.value)[:count]]
-    return names
-
-
-def _labels(array: LabelledArray) -> list[tuple[Any, ...]]:
-    return list(zip(*([labels.at(k) for k in range(array.size)] for labels in index_labels(array.axes)), strict=True))
-
-
-def _variable(axes: Any, name: str, array: LabelledArray) -> None:
-    """A variable over one index as a line, bars where the index is text; over two as an image."""
-    values = np.asarray(array, dtype=float)
-    if values.ndim == 2:
-        image = axes.imshow(values, aspect="auto", cmap="Blues", origin="upper")
-        axes.figure.colorbar(image, ax=axes, shrink=0.8)
-        axes.set_title(name, fontsize=10)
-        return
-    labels = [label[0] if len(label) == 1 else str(label) for label in _labels(array)]
-    if all(isinstance(label, int) for label in labels):
-        axes.plot(labels, values, ".-" if len(values) <= 60 else "-", color=DARK, markersize=4, linewidth=1)
-        axes.grid(alpha=0.3)
-    else:
-        place = np.arange(len(values))
-        axes.bar(place, values, color=LIGHT, edgecolor=DARK)
-        every = max(1, len(values) // MOST_TICKS)
-        axes.set_xticks(place[::every], [str(label) for label in labels[::every]], rotation=40, ha="right", fontsize=8)
-    axes.set_title(name, fontsize=10)

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from matplotlib.axes import Axes
 
 import optdsl
-from optdsl.answer.pictures import check_picture
+from optdsl.answer.picture_run import beyond
+from optdsl.answer.pictures import check_picture, figure_of
 from optdsl.errors import OptionError, render
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -48,6 +50,77 @@ def test_the_landscape_is_that_of_the_model() -> None:
     np.testing.assert_allclose(values, 100 * (y - x**2) ** 2 + (1 - x) ** 2, rtol=1e-12)
     np.testing.assert_allclose(violation, np.maximum(0.0, x**2 + y**2 - 1.5), atol=1e-12)
     np.testing.assert_allclose(solution.path[-1], [float(solution["x"]), float(solution["y"])], atol=1e-6)
+
+
+def drawn(text: str) -> dict[str, Axes]:
+    """The parts of a model's picture by their titles."""
+    return {axes.get_title(): axes for axes in figure_of(optdsl.parse(text).solve()).axes if axes.get_title()}
+
+
+def test_variables_of_one_index_and_size_share_a_part() -> None:
+    parts = drawn(
+        "set T = 1..30\nvar a[T] in [0, 1]\nvar b[T] in [0, 1]\nvar big[T] in [0, 1000]\n"
+        "minimize sum(abs(a[t] - t / 30) + abs(b[t] - 1 + t / 30) + abs(big[t] - 30 * t) for t in T)\n"
+    )
+    assert {"a, b", "big"} <= parts.keys()
+    assert [text.get_text() for text in parts["a, b"].get_legend().get_texts()] == ["a", "b"]
+    first, second = parts["a, b"].lines
+    np.testing.assert_allclose(first.get_ydata(), np.arange(1, 31) / 30, atol=1e-6)
+    np.testing.assert_allclose(second.get_ydata(), 1 - np.arange(1, 31) / 30, atol=1e-6)
+    assert parts["big"].get_xlabel() == "T"
+
+
+PLACES = "param p[1..4] = [0, 1, 2, 3]\nvar r in [1, 1]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        (
+            PLACES + "var at_x[1..4]\nvar at_y[1..4]\n"
+            "minimize sum((at_x[i] - p[i])^2 + (at_y[i] - p[i] / 2)^2 for i in 1..4) + r\n",
+            "at_x, at_y",
+        ),
+        (
+            PLACES + "var place[1..4, 1..2]\n"
+            "minimize sum((place[i, 1] - p[i])^2 + (place[i, 2] - p[i] / 2)^2 for i in 1..4) + r\n",
+            "place",
+        ),
+    ],
+)
+def test_coordinates_are_points_in_the_plane(text: str, title: str) -> None:
+    part = drawn(text)[title]
+    (points,) = part.lines
+    np.testing.assert_allclose(points.get_xdata(), [0, 1, 2, 3], atol=1e-5)
+    np.testing.assert_allclose(points.get_ydata(), [0, 0.5, 1, 1.5], atol=1e-5)
+    assert [note.get_text() for note in part.texts] == ["1", "2", "3", "4"]
+    # `r` is the radius of circles around places, not of points called at_x and at_y.
+    assert [patch.get_radius() for patch in part.patches] == ([1.0] * 4 if title == "place" else [])
+
+
+def test_long_lists_of_members_name_some() -> None:
+    members = ", ".join(f'"a_very_long_name_{k}"' for k in range(50))
+    part = drawn(f"set S = {{{members}}}\nvar x[S] >= 1\nminimize sum(x)\n")["x"]
+    texts = [text.get_text() for text in part.get_xticklabels()]
+    assert 5 <= len(texts) <= 12 and all(len(text) <= 16 for text in texts)
+    assert len(part.patches) == 50
+
+
+def test_parts_that_are_left_out_are_counted() -> None:
+    text = "".join(f"var x{k}[1..3] in [{10**k}, {10**k} + {10**k}]\n" for k in range(9))
+    text += "minimize " + " + ".join(f"sum(x{k}[i] * (2 - i) for i in 1..3)" for k in range(9)) + "\n"
+    figure = figure_of(optdsl.parse(text).solve())
+    assert figure.get_supxlabel() == "3 more are not drawn"
+
+
+def test_a_curve_of_feasible_points_stays_visible() -> None:
+    solution = optdsl.parse("var x init 1\nvar y init 1\nminimize x * y\nsubject to\n  c: x^2 + y^2 = 2\n").solve()
+    assert solution.landscape is not None
+    first, second = np.meshgrid(np.linspace(-2, 2, 121), np.linspace(-2, 2, 121))
+    violation = solution.landscape(np.column_stack([first.ravel(), second.ravel()]))[1].reshape(121, 121)
+    away = np.abs(np.hypot(first, second) - np.sqrt(2))
+    white = beyond(violation) <= 0
+    assert white[away < 0.004].all() and not white[away > 0.08].any()
 
 
 def test_traces_are_written(tmp_path: Path) -> None:
