@@ -563,15 +563,15 @@ RULES: dict[str, Callable[[Replay, Step], None]] = {
     "shown": Replay._shown, "rewriting": Replay._rewriting, "rewritten": Replay._rewritten,
     "equivalence": Replay._equivalence,
     "conclusion": Replay._conclusion, "relation": Replay._relation, "matrix": Replay._matrix,
-    "objective": Replay._objective, "log-log": Replay._log_log, "log-log relation": Replay._log_relation,
-    "log-log objective": Replay._claimed, "levels": Replay._levels, "levels objective": Replay._claimed,
+    "objective": Replay._objective, "logarithmic": Replay._log_log, "logarithmic relation": Replay._log_relation,
+    "logarithmic objective": Replay._claimed, "levels": Replay._levels, "levels objective": Replay._claimed,
     "levels relation": Replay._claimed,
 }  # fmt: skip
 LAST = (
-    "objective", "relation", "conclusion", "matrix", "log-log objective", "log-log relation", "levels objective",
+    "objective", "relation", "conclusion", "matrix", "logarithmic objective", "logarithmic relation", "levels objective",
     "levels relation",
 )  # fmt: skip
-UNSAMPLED = (*LAST, "equivalence", "rewriting", "log-log", "levels")
+UNSAMPLED = (*LAST, "equivalence", "rewriting", "logarithmic", "levels")
 OPPOSITE = {"convex": "concave", "concave": "convex"}
 
 

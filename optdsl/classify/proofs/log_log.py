@@ -40,7 +40,7 @@ def log_log_objective(model: Model, objective: Objective, facts: Facts) -> tuple
     wanted = CONVEX if minimized != turned else CONCAVE
     shape = _LogLog(writer).prove(-body if turned else body, where, wanted)
     rule = f"a {wanted} function is {'minimized' if minimized != turned else 'maximized'}: convex in the logarithms"
-    writer.add("log-log objective", rule, objective.body, where, "convex in the logarithms", uses=[shape])
+    writer.add("logarithmic objective", rule, objective.body, where, "convex in the logarithms", uses=[shape])
     return tuple(writer.steps)
 
 
@@ -77,7 +77,7 @@ def _relation(writer: Writer, relation: Relation, where: Where) -> None:
     rule = "both sides are log-log affine: an equation of affine functions of the logarithms"
     if not equal:
         rule = "what is log-log convex is at most what is log-log concave: convex in the logarithms"
-    writer.add("log-log relation", rule, relation.body, where, "convex set of the logarithms", text=text, uses=uses,
+    writer.add("logarithmic relation", rule, relation.body, where, "convex set of the logarithms", text=text, uses=uses,
                after=tuple(after))  # fmt: skip
 
 
@@ -167,7 +167,7 @@ class _LogLog:
     def _add(
         self, sort: str, rule: str, node: sympy.Basic, where: Where, word: str, uses: Sequence[int | None]
     ) -> int:
-        return self.writer.add("log-log", rule, node, where, word, uses=uses, function=sort)
+        return self.writer.add("logarithmic", rule, node, where, word, uses=uses, function=sort)
 
 
 def _sign(term: sympy.Basic, where: Where, facts: Facts) -> int:
