@@ -51,11 +51,13 @@ def unbrought(
 
 def _follows(kind: str, expression: sympy.Expr, overs: tuple[Over, ...], kept: set[_Flat], place: Place) -> bool:
     """Whether a condition is among those kept, or holds by itself; of a product, whether that of every factor does."""
-    keys = [_flat((stronger, expression, overs)) for stronger in STRONGER[kind]]
+    # an open condition is kept as a closed one: whether the point is inside is checked at the end
+    closed = "nonnegative" if kind == "positive" else kind
+    keys = [_flat((stronger, expression, overs)) for stronger in STRONGER[closed]]
     if not kept.isdisjoint(keys) or implied(kind, expression, place):
         return True
     if kind == "positive" and place.nonnegative(expression):
-        return True  # kept as a closed one: whether the point is inside is checked at the end
+        return True
     if isinstance(expression, sympy.Mul):
         return all(_follows(kind, factor, overs, kept, place) for factor in expression.args)
     if isinstance(expression, nodes.Reduce) and expression.name == "prod":

@@ -378,3 +378,26 @@ def test_one_member_that_is_not_bounded_is_found_among_many() -> None:
 def test_a_constraint_does_not_give_its_own_sign() -> None:
     verdict = optdsl.parse("var x\nvar y\nminimize o: x^3 + y^2\nsubject to\n  c: x + y <= 4\n  d: x >= 0").check()
     assert [s.sign for s in verdict.statements if s.role == "constraint"] == ["unknown", "unknown"]
+
+
+BRINGS_ITS_DOMAIN = [
+    "var x[I]\nminimize o: sum(sum(x[i]*log(x[i]) for i in I if i > j) for j in I)",
+    "var x[I]\nmaximize o: sum(log(x[i]) + sqrt(x[i]) + x[i]^p[i] for i in I) - sum(x)",
+    "var x[I]\nminimize o: sum(sqrt(1 + x[i]^2) + log(1 + exp(x[i])) for i in I)\nsubject to\n  c: geo_mean(x) >= 1",
+    "var x[I]\nvar y[I]\nminimize o: sum(quad_over_lin([x[j] for j in I], y[i]) + y[i] for i in I)",
+]
+
+
+@pytest.mark.parametrize("text", BRINGS_ITS_DOMAIN)
+def test_what_a_cone_keeps_is_not_kept_again(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optdsl.classify import analyst
+
+    kept: list[object] = []
+
+    def hold(conditions, *_):  # type: ignore[no-untyped-def]
+        kept[:] = conditions
+
+    monkeypatch.setattr(analyst, "hold", hold)
+    head = "set I = 1..4\nparam p[I] = [0.5, 0.2, 0.9, 1]\n"
+    assert analyze(model_of(head + text)).convexity == "convex"
+    assert not kept
