@@ -157,7 +157,11 @@ def drive(
             ending = state.ending or _cut_off(limits, iteration, seconds)
             if ending is not None:
                 break
-            state = method.step(counted, state)  # type: ignore[arg-type]
+            try:
+                state = method.step(counted, state)  # type: ignore[arg-type]
+            except np.linalg.LinAlgError:  # a matrix that LAPACK gives up on: what was reached so far stands
+                ending = Ending.NO_PROGRESS
+                break
             iteration += 1
     # A state may work its multipliers out only here.
     with np.errstate(all="ignore"):
