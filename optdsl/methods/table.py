@@ -354,12 +354,14 @@ def choose(has: Attributes) -> Choice:
     where = "within bounds" if has.bounds else "without bounds"
     if not has.smooth:
         return Choice("direct_search", "the functions have jumps, so only their values are used")
+    if has.rows and not has.hessian:
+        return Choice("augmented_lagrangian", "there are constraints, and no sparse Hessian")
     if has.rows:
         return Choice("ipm", "there are constraints, and everything is smooth")
     if has.residuals:
         return Choice("levenberg_marquardt", f"the objective is a sum of squares in {count} {where}")
     if has.variables <= FEW:
-        return Choice("trust_region", f"only {count}, {where} and constraints: Newton's steps are cheap")
+        return Choice("trust_region", f"only {count} {where}, no constraints: Newton's steps are cheap")
     if has.hessian:
         return Choice("trust_region", f"{count} {where}, no constraints, and a sparse Hessian")
     if has.bounds:
