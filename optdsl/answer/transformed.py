@@ -53,7 +53,8 @@ def special_form(analysis: Analysis) -> Special | None:
         return Special("GP", geometric)
     if not _domains_convex(model, facts):
         return None
-    quasi = recognize_quasiconvex(model, facts)
+    broken = {fact.name for fact in analysis.statements if fact.role == "constraint" and not fact.ok}
+    quasi = recognize_quasiconvex(model, facts, broken)
     return Special("QUASICONVEX", quasi) if isinstance(quasi, QuasiProgram) else None
 
 

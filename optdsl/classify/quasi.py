@@ -6,7 +6,7 @@ has convex levels (see `level_sets`; Agrawal and Boyd, 2020, "Disciplined quasic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -103,19 +103,24 @@ class QuasiProgram:
             return float(self.model.lanes.with_values(x).full(body, Frame().as_root()).reshape(-1)[0])
 
 
-def recognize_quasiconvex(model: Model, facts: Facts | None = None) -> QuasiProgram | NotQuasiconvex:
+def recognize_quasiconvex(
+    model: Model, facts: Facts | None = None, broken: Collection[str] | None = None
+) -> QuasiProgram | NotQuasiconvex:
     """The quasi-convex problem that a model is, or the first reason why none is recognized.
 
     For models that are not convex as they stand. `facts` tell the variables' bounds (the declared ones if None).
+    broken: names of the constraints that are not proved convex, where the model was analyzed before.
     """
     if model.objective is None:
         return NotQuasiconvex("", "there is no objective", Span(0, 0, 1, 1, 1, 1))
-    return _Recognizer(model, model.objective, facts or Facts.of(model)).run()
+    return _Recognizer(model, model.objective, facts or Facts.of(model), broken).run()
 
 
 class _Recognizer:
-    def __init__(self, model: Model, objective: Objective, facts: Facts) -> None:
-        self.model, self.objective, self.facts = model, objective, facts
+    def __init__(
+        self, model: Model, objective: Objective, facts: Facts, broken: Collection[str] | None
+    ) -> None:
+        self.model, self.objective, self.facts, self.broken = model, objective, facts, broken
         self.known = _known_bounds(model)
         self.rules = Levels(facts, self.known)
         self.rewritten = False
@@ -137,10 +142,13 @@ class _Recognizer:
     def _constraints(self) -> Model:
         """The model without objective, constraints that are levels written as convex ones."""
         model = replace(self.model, objective=None)
-        analysis = analyze(model, doubt="none")
-        if analysis.convexity == "convex":
+        broken = self.broken
+        if broken is None:
+            broken = {s.name for s in analyze(model, doubt="none").statements if not s.ok}
+        else:
+            self._no_equality(broken)
+        if not broken:
             return model
-        broken = {s.name for s in analysis.statements if not s.ok}
         # what is to be replaced must not prove itself, nor another that is to be replaced
         rules = Levels(self.facts, _known_bounds(replace(
             model, constraints=tuple(c for c in model.constraints if c.name not in broken)
@@ -162,14 +170,18 @@ class _Recognizer:
             raise _Broken(NotQuasiconvex(name, reason, where))
         return model
 
+    def _no_equality(self, broken: Collection[str]) -> None:
+        """Raises at the first equality to be written by levels, before anything is worked out."""
+        for constraint in self.model.constraints:
+            for relation in constraint.relations if constraint.name in broken else ():
+                _no_level(constraint, relation)
+
     def _levels_of(self, constraint: Constraint, rules: Levels) -> list[Constraint]:
         made: list[Constraint] = []
         with in_words(self.model.source, constraint.marks, constraint.span, f"constraint `{constraint.name}`"):
             frame = self.model.lanes_of(constraint.over)
             for relation in constraint.relations:
-                if relation.lower is not None and relation.lower == relation.upper:
-                    reason = "an equality holds no level of a quasi-convex function"
-                    raise _Broken(NotQuasiconvex(constraint.name, reason, constraint.span, relation.body))
+                _no_level(constraint, relation)
                 for side, sign in ((relation.upper, 1.0), (relation.lower, -1.0)):
                     if side is None:
                         continue
@@ -261,6 +273,13 @@ class _Broken(Exception):
     def __init__(self, why: NotQuasiconvex) -> None:
         super().__init__(why.reason)
         self.why = why
+
+
+def _no_level(constraint: Constraint, relation: Relation) -> None:
+    """Raises for an equality."""
+    if relation.lower is not None and relation.lower == relation.upper:
+        reason = "an equality holds no level of a quasi-convex function"
+        raise _Broken(NotQuasiconvex(constraint.name, reason, constraint.span, relation.body))
 
 
 def _known_bounds(model: Model) -> dict[sympy.Expr, float]:
