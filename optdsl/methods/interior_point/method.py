@@ -46,7 +46,7 @@ class Warm:
 
     row_multipliers: np.ndarray
     bound_multipliers: np.ndarray
-    mu: float = 1e-4
+    mu: float = 1e-6
 
 
 @dataclass(frozen=True, eq=False, slots=True)

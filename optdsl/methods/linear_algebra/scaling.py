@@ -14,7 +14,6 @@ import numpy as np
 
 from optdsl.nlp import Pattern
 
-
 SMALLEST = 1e-4
 """Rows of the upper block with entries below this are not scaled up: there they may be nothing but noise."""
 
