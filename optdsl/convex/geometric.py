@@ -170,7 +170,7 @@ class GeometricLowered:
                 first, _, last = cone.parts
                 x[last.matrix.indices] = np.exp(first.matrix @ x + first.offset)
         sharp = replace(raw, x=x, row_dual=row_dual, reduced_cost=reduced, cone_duals=())
-        near = raw.status in (RawStatus.INACCURATE, RawStatus.NUMERICAL_ERROR)
+        near = raw.status in (RawStatus.INACCURATE, RawStatus.NUMERICAL_ERROR, RawStatus.ITERATION_LIMIT)
         if near and error_at(self.problem, found) <= SHARP:
             message = f"{raw.solver} came near, Newton's steps ended it"
             sharp = replace(sharp, status=RawStatus.OPTIMAL, message=message)
