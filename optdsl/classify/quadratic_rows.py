@@ -85,39 +85,43 @@ def _stacked(*parts: Affine) -> Affine:
 def _factorized(collector: Collecting, sink: Sink, sign: float) -> tuple[Affine, np.ndarray, Affine]:
     """Members u with u'u the rows' quadratic parts, and the linear rest that products and squares bring."""
     n = collector.auxiliary.first + collector.auxiliary.count
-    matrix, rest = joint_matrix(sink, n, sign)
+    matrix, rest, codes = joint_matrix(sink, n, sign)
     good, direction = is_semidefinite(matrix)
     if not good:
         assert direction is not None
         node = (sink.products or sink.squares)[0].node
-        row = int(np.argmax(np.abs(direction))) // n
+        row = int(codes[np.argmax(np.abs(direction))]) // n
         lane = np.unravel_index(row, sink.root.shape) if sink.root.shape else ()
         shape = "convex" if sign > 0 else "concave"
         raise NotCollected(node, f"this quadratic is not {shape}", None, collector.lanes.lane(sink.root, lane))  # type: ignore[arg-type]
-    members, group = _factors(matrix, n)
+    members, group = _factors(matrix, codes, n)
     total = rest[0]
     for part in rest[1:]:
         total = total + part
     return members, group, total
 
 
-def joint_matrix(sink: Sink, n: int, sign: float) -> tuple[sp.csc_array, list[Affine]]:
-    """`sign` times the matrices M of the rows' quadratic parts x'Mx, one block of n columns a row, and what is linear.
+def joint_matrix(sink: Sink, n: int, sign: float) -> tuple[sp.csc_array, list[Affine], np.ndarray]:
+    """`sign` times the matrices M of the rows' quadratic parts x'Mx, a block a row, and what is linear.
+
+    Column k stands for the model's column `codes[k] % n` in the row `codes[k] // n`: only what occurs is numbered.
     """
     size = sink.root.size
-    matrix = sp.csr_array((size * n, size * n))
+    squares = [_expression(square) for square in sink.squares]
+    sides = [(_from_matrix(p.left, p.left_constant), _from_matrix(p.right, p.right_constant)) for p in sink.products]
+    parts = [(e, s.rows) for e, s in zip(squares, sink.squares, strict=True)]
+    parts += [(e, p.rows) for pair, p in zip(sides, sink.products, strict=True) for e in pair]
+    codes = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *(_codes(e, rows, n) for e, rows in parts)]))
+    matrix = sp.csr_array((len(codes), len(codes)))
     rest: list[Affine] = []
-    for square in sink.squares:
-        expression = _expression(square)
-        spread = _apart(expression, square.rows, size, n)
+    for square, expression in zip(sink.squares, squares, strict=True):
+        spread = _apart(expression, square.rows, codes, n)
         matrix = matrix + spread.T @ (spread.multiply(square.weight[:, None]))
         linear = expression * (2.0 * square.weight * square.constant)
         shift = Affine.of_constant(square.weight * square.constant**2)
         rest.append(_linear(linear, shift).fold(square.rows, size))
-    for product in sink.products:
-        left = _from_matrix(product.left, product.left_constant)
-        right = _from_matrix(product.right, product.right_constant)
-        one, two = (_apart(e, product.rows, size, n) for e in (left, right))
+    for product, (left, right) in zip(sink.products, sides, strict=True):
+        one, two = (_apart(e, product.rows, codes, n) for e in (left, right))
         cross = one.T @ (two.multiply(product.weight[:, None]))
         matrix = matrix + 0.5 * (cross + cross.T)
         linear = left * (product.weight * product.right_constant) + right * (product.weight * product.left_constant)
@@ -125,7 +129,7 @@ def joint_matrix(sink: Sink, n: int, sign: float) -> tuple[sp.csc_array, list[Af
         rest.append(_linear(linear, shift).fold(product.rows, size))
     result = sp.csc_array(sign * matrix)
     result.eliminate_zeros()
-    return result, rest
+    return result, rest, codes
 
 
 def _linear(expression: Affine, shift: Affine) -> Affine:
@@ -133,16 +137,20 @@ def _linear(expression: Affine, shift: Affine) -> Affine:
     return Affine(expression.size, expression.rows, expression.columns, expression.values, shift.constant)
 
 
-def _apart(expression: Affine, rows: np.ndarray, size: int, n: int) -> sp.csr_array:
+def _codes(expression: Affine, rows: np.ndarray, n: int) -> np.ndarray:
+    return rows[expression.rows].astype(np.int64) * n + expression.columns
+
+
+def _apart(expression: Affine, rows: np.ndarray, codes: np.ndarray, n: int) -> sp.csr_array:
     """The entries with a block of columns for each row of the root, so that no two rows share one."""
-    columns = expression.columns + rows[expression.rows] * n
-    return sp.coo_array((expression.values, (expression.rows, columns)), shape=(expression.size, size * n)).tocsr()
+    columns = np.searchsorted(codes, _codes(expression, rows, n))
+    return sp.coo_array((expression.values, (expression.rows, columns)), shape=(expression.size, len(codes))).tocsr()
 
 
-def _factors(matrix: sp.csc_array, n: int) -> tuple[Affine, np.ndarray]:
+def _factors(matrix: sp.csc_array, codes: np.ndarray, n: int) -> tuple[Affine, np.ndarray]:
     """F with F'F the block-diagonal matrix: rows as affine expressions of the model's columns, and their blocks."""
     used = np.flatnonzero(np.diff(matrix.indptr))
-    block_of = used // n
+    block_of = codes[used] // n
     counts = np.bincount(block_of)
     blocks = np.flatnonzero(counts)
     sizes = counts[blocks]
@@ -165,7 +173,7 @@ def _factors(matrix: sp.csc_array, n: int) -> tuple[Affine, np.ndarray]:
         keep = values > 1e-13 * np.maximum(values.max(axis=1, keepdims=True), 0.0)
         factor = np.sqrt(np.where(keep, values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)
         lane, row = np.nonzero(keep)
-        columns = (used[(starts[chosen][:, None] + np.arange(size))] % n)[lane]
+        columns = (codes[used[starts[chosen][:, None] + np.arange(size)]] % n)[lane]
         count = len(lane)
         parts.append(
             Affine(

@@ -84,3 +84,10 @@ subject to
     assert optdsl.parse(text).check().problem_class.type == "SOCP"
     one_bad = text.replace("(2 + k / 50 if i = j", "(2 - (0.1 if k = 7 else 0) if i = j")
     assert optdsl.parse(one_bad).check().problem_class.convexity == "nonconvex"
+
+
+def test_families_of_quadratics_grow_with_their_entries_only() -> None:
+    """20000 rows over 40000 variables: a matrix with a block of all variables for each row could not be held."""
+    text = "set I = 1..20000\nvar x[I] >= 0, <= 5\nvar y[I] >= 0, <= 5\nminimize o: sum(x)\n"
+    text += "subject to\n  c[i in I]: x[i]^2 + x[i] * y[i] + y[i]^2 - x[i] <= 1"
+    assert optdsl.parse(text).check().problem_class.type == "QCP"

@@ -132,7 +132,7 @@ def quadratic_certificate(expression: sympy.Expr, where: Where, wanted: float, f
         matrix = quadratic.hessian if quadratic.hessian is not None else sp.csc_array((columns, columns))
         matrix = sp.csc_array(wanted * matrix)
     else:
-        matrix, _ = joint_matrix(sink, columns, wanted)
+        matrix, _, _ = joint_matrix(sink, columns, wanted)
     test, value = certificate(matrix)
     if not value >= -TOLERANCE:
         return None
@@ -150,6 +150,6 @@ def quadratic_matrix(expression: sympy.Expr, where: Where, facts: Facts) -> sp.c
         collector.collect(expression, root, np.ones((1,) * len(root.shape)), sink)
     except NotCollected:
         return None
-    matrix, _ = joint_matrix(sink, len(facts.lower), 1.0)
+    matrix, _, _ = joint_matrix(sink, len(facts.lower), 1.0)
     used = np.flatnonzero(np.diff(matrix.indptr))
     return sp.csc_array(matrix[used][:, used]) if len(used) else None
