@@ -12,7 +12,7 @@ from optdsl.nlp import Nlp
 FALLEN = -1e20
 """An objective below this is taken as falling without end."""
 
-ROUNDING = 10 * np.finfo(float).eps
+ROUNDING = 500 * np.finfo(float).eps
 """A relative change of the objective below this is rounding."""
 
 

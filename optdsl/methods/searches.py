@@ -151,7 +151,7 @@ class StrongWolfe:
 
     def along(self, ray: Ray, first: float) -> Trial | None:
         """An acceptable point with its gradient, tried from step `first` on; None where there is none."""
-        slack = 10 * noise(ray.value)
+        slack = 100 * noise(ray.value)
         low = Trial(0.0, ray.x, ray.value, slope=ray.slope)
         a, wall = min(first, ray.longest), math.inf
         for count in range(self.most):
