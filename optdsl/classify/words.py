@@ -74,10 +74,10 @@ def written_shape(
     """Curvature and sign of left minus right as the text has it (of a double inequality, of the middle)."""
     relation = constraint.relations[0]
     body = relation.body if constraint.kind == "matrix" else relation.written
-    fact = facts.find(body, frame)
-    # that an affine constraint holds on D says nothing of its sign
-    of_sign = (facts.plain or facts).find(body, frame) if bool(fact.affine.all()) else fact
-    return statement_curvature(fact, proved), sign_word(of_sign)
+    fact = (facts.plain or facts).find(body, frame)
+    if not bool(fact.affine.all()):  # that an affine constraint holds on D says nothing of its sign
+        fact = facts.find(body, frame)
+    return statement_curvature(fact, proved), sign_word(fact)
 
 
 def smoothness_word(fact: Fact) -> str:

@@ -34,7 +34,10 @@ class Composition:
         if not has_variables(expression) or where.frame.size == 0:
             return None
         where = where.around(self.writer.span(expression, where.span))
-        fact = self.facts.find(expression, where.frame)
+        plain = self.facts.plain
+        fact = (self.facts if plain is None or bounded else plain).find(expression, where.frame)
+        if not bool(fact.affine.all()):
+            fact = self.facts.find(expression, where.frame)
         if bool(fact.affine.all()):
             single = isinstance(expression, nodes.VariableEntry)
             rule = "a variable" if single else "affine: variables times data, added up"

@@ -100,7 +100,8 @@ def relation_holds(writer: Writer, relation: Bounded, where: Where) -> int:
     if not has_variables(body):
         return writer.add("relation", "a relation of data", body, where, "convex set", text=text)
     facts = writer.facts
-    fact = facts.find(body, where.frame)
+    fact = (facts.plain or facts).find(body, where.frame)
+    fact = fact if bool(fact.affine.all()) else facts.find(body, where.frame)
     equal = lower is not None and upper is not None and (lower == upper)
     if bool(fact.affine.all()):
         shape = Composition(writer).prove(body, where)
