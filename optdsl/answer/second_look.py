@@ -15,7 +15,7 @@ import numpy as np
 
 from optdsl.engine.problem import ModelProblem
 from optdsl.engine.starts import defined
-from optdsl.methods.driver import Ending, Limits, Method
+from optdsl.methods.driver import Ending, Limits, Method, Record
 from optdsl.methods.escape import LocalAnswer, StartedAt, solve_locally
 
 SMALL = 30
@@ -29,6 +29,10 @@ POINTS_A_VARIABLE, MOST_POINTS = 128, 1024
 PROMISING, APART = 24, 0.08
 """How many of them are starts, and how far they are apart, as a share of the box."""
 LOWER = 1e-7
+SAME = 1e-3
+"""Closer to the best point than this, relative to its size, a run will end there: it is not followed to its end."""
+AGREEING = 3
+"""So many runs that all led to the first point, and at least one a variable, are enough."""
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
 
 
@@ -53,14 +57,21 @@ def look_again(
     well = answer.outcome.ending in ENDED_WELL
     if answer.outcome.ending in (Ending.TIME_LIMIT, Ending.INTERRUPTED, Ending.UNBOUNDED):
         return Look(answer)
-    best, tried, lower = answer, 0, 0
+    best, tried, lower, agreeing = answer, 0, 0, 0
     short = replace(limits, iterations=min(limits.iterations, 500))
     count = LOOKS if well else PATIENT_LOOKS
-    for start in _scattered(problem) if _is_box(problem) and not given else _starts(problem, count):
+    scattered = _is_box(problem) and not given
+    enough = PROMISING if scattered else max(AGREEING, problem.width)
+    for start in _scattered(problem) if scattered else _starts(problem, count):
         if limits.stop is not None and limits.stop():
             break
-        found = solve_locally(StartedAt(problem, start), method, short)
         tried += 1
+        found = _elsewhere(problem, method, short, start, best)
+        if found is None:
+            agreeing += 1
+            if agreeing == tried == enough:
+                break
+            continue
         if _is_better(found, best):
             best, lower = found, lower + 1
             if not well and problem.count:
@@ -70,6 +81,29 @@ def look_again(
     looked = "1 other start was" if tried == 1 else f"{tried} other starts were"
     led = "the best of them is better" if lower else "none led to a better point"
     return Look(best, f"{looked} tried: {led}")
+
+
+class _Known(Exception):
+    """A run is on its way to a point that is known."""
+
+
+def _elsewhere(
+    problem: ModelProblem, method: Method[Any], limits: Limits, start: np.ndarray, best: LocalAnswer
+) -> LocalAnswer | None:
+    """The answer from another start; None where the run leads to the best point that is known."""
+    known = best.outcome
+    if known.ending not in ENDED_WELL:
+        return solve_locally(StartedAt(problem, start), method, limits)
+    size = SAME * np.maximum(1.0, np.abs(known.x))
+
+    def watch(_: int, record: Record, x: np.ndarray) -> None:
+        if (np.abs(x - known.x) <= size).all() and record.primal <= SAME:
+            raise _Known
+
+    try:
+        return solve_locally(StartedAt(problem, start), method, limits, watch)
+    except _Known:
+        return None
 
 
 def _is_better(new: LocalAnswer, old: LocalAnswer) -> bool:
