@@ -25,7 +25,20 @@ from benchmarks.cases import CASES, PROCESSES, RESOLVES, Case
 from benchmarks.instance import transportation, write_parquet
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("optdsl", "highspy", "cvxpy", "linopy", "pandas", "xarray", "numpy", "scipy", "sympy", "duckdb", "pyarrow")
+PACKAGES = (
+    "optdsl",
+    "highspy",
+    "cvxpy",
+    "linopy",
+    "pandas",
+    "xarray",
+    "numpy",
+    "scipy",
+    "sympy",
+    "duckdb",
+    "pyarrow",
+    "casadi",
+)
 
 
 def main() -> None:
@@ -80,7 +93,7 @@ def measure(case: Case, tool: str, size: int, folder: str) -> dict | None:
     if case.work == "process":
         command = [part.format(python=sys.executable) for part in PROCESSES[tool]]
     else:
-        last = {"parquet": [folder], "resolve": [str(RESOLVES)], "conic": [case.problem]}.get(case.work, [])
+        last = {"parquet": [folder], "resolve": [str(RESOLVES)]}.get(case.work, [case.problem] if case.problem else [])
         command = [sys.executable, "-m", "benchmarks.measure", case.work, tool, str(size), *last]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
     started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -114,12 +127,15 @@ def report(case: Case, results: dict[int, dict[str, list[dict]]], clock: str) ->
         for tool, answers in found.items():
             peaks = [answer["peak_mib"] for answer in answers if "peak_mib" in answer]
             peak = f"{statistics.median(peaks):.0f}" if peaks else ""
+            rounds = {answer["iterations"] for answer in answers if "iterations" in answer}
             for step, seconds in steps(answers, clock).items():
                 spread = f"{statistics.median(seconds):.4f} ({min(seconds):.4f} .. {max(seconds):.4f})"
                 each = f"{statistics.median(seconds) / size * 1e6:.3f}" if case.work in ("build", "parquet") else ""
                 others = [steps(found[our], clock)[step] for our in ours if our != tool]
                 ratios = " ".join(f"{ratio(other, seconds):.2f}" for other in others)
                 what = f"{tool}, {step}" if step else tool
+                if rounds and step == "total":
+                    what += f" ({max(rounds)} iterations)"
                 lines.append(f"| {size:.0e} | {what} | {spread} | {each} | {peak} | {ratios} |".replace("e+0", "e"))
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 OPTDSL = ("optdsl_indexed", "optdsl_array")
 CONIC = ("cvxpy_expert", "cvxpy_sharp", "optdsl_text")
+ENGINE = ("casadi_ipopt", "optdsl_engine")
 PEERS = ("cvxpy_vectorized", "cvxpy_coo", "linopy_labelled")
 
 
@@ -13,7 +14,8 @@ PEERS = ("cvxpy_vectorized", "cvxpy_coo", "linopy_labelled")
 class Case:
     """`work` is a function of `benchmarks.measure`, or `process`: then the commands of `PROCESSES` are timed whole.
 
-    `problem` is one of `benchmarks.conic.PROBLEMS` where the work is `conic`.
+    `problem` is one of `benchmarks.conic.PROBLEMS` where the work is `conic`, of `benchmarks.nonlinear.NUMBER` where it
+    is `nonlinear` or `derivatives`.
     """
 
     name: str
@@ -69,6 +71,43 @@ CASES = (
     Case("logistic", "Logistic regression, l1, n features and 25 n rows", "conic", CONIC, (200,), 3, "logistic"),
     Case("max_cut", "Bound on the heaviest cut of a graph with n nodes, an SDP", "conic", CONIC, (100,), 3, "max_cut"),
     Case("distances", "n second-order cones of size 3", "conic", CONIC, (100_000,), 5, "distances"),
+    Case(
+        "luksan_vlcek",
+        "Luksan-Vlcek 5.1 with n variables, from text to answer",
+        "nonlinear",
+        ENGINE,
+        (1_000, 10_000, 100_000),
+        5,
+        "luksan_vlcek",
+    ),
+    Case(
+        "growth",
+        "Luksan-Vlcek 5.1: growth",
+        "nonlinear",
+        ("optdsl_engine",),
+        (1_000, 10_000, 100_000, 1_000_000),
+        1,
+        "luksan_vlcek",
+    ),
+    Case(
+        "derivatives",
+        "One Hessian and one Jacobian of Luksan-Vlcek 5.1",
+        "derivatives",
+        ENGINE,
+        (100_000,),
+        5,
+        "luksan_vlcek",
+    ),
+    Case("rocket", "Goddard rocket over n steps", "nonlinear", ENGINE, (4_000,), 3, "rocket"),
+    Case("electrons", "n electrons on a sphere", "nonlinear", ENGINE, (200,), 1, "electrons"),
+    Case(
+        "ten",
+        "Ten problems of Hock and Schittkowski in a warm process, from text to answer",
+        "ten",
+        ("scipy_slsqp", *ENGINE),
+        (10,),
+        3,
+    ),
 )
 
 RESOLVES = 100

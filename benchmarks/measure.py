@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import resource
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from types import ModuleType
 from benchmarks.conic import PROBLEMS
 from benchmarks.conic import SMALL as SMALL_CONIC
 from benchmarks.instance import Instance, transportation, write_parquet
+from benchmarks.nonlinear import SMALL as SMALL_NONLINEAR
+from benchmarks.nonlinear import TEN
 
 SMALL = 100
 
@@ -31,6 +34,9 @@ def main(work: str, tool: str, size: int, folder: str | None = None) -> None:
         "elaborate": elaborate,
         "classify": classify,
         "conic": conic,
+        "nonlinear": nonlinear,
+        "derivatives": derivatives,
+        "ten": ten,
     }
     answer = works[work](module, size, folder)
     answer["peak_mib"] = peak_mib()
@@ -122,6 +128,53 @@ def conic(module: ModuleType, size: int, problem: str | None) -> dict:
     with Clock() as clock:
         objective = module.solved(problem, data)
     return {"steps": {"compile": compiling.read(), "total": clock.read()}, "check": objective}
+
+
+def nonlinear(module: ModuleType, size: int, problem: str | None) -> dict:
+    """As `conic`, for problems that are not convex; with the iterations of the solve."""
+    assert problem is not None
+    module.compiled(problem, SMALL_NONLINEAR[problem])
+    module.solved(problem, SMALL_NONLINEAR[problem])
+    gc.collect()
+    with Clock() as compiling:
+        module.compiled(problem, size)
+    gc.collect()
+    with Clock() as clock:
+        objective, iterations = module.solved(problem, size)
+    steps = {"compile": compiling.read(), "total": clock.read()}
+    return {"steps": steps, "check": objective, "iterations": iterations}
+
+
+def derivatives(module: ModuleType, size: int, problem: str | None) -> dict:
+    """The best of several evaluations of each kind, no two at the same point."""
+    assert problem is not None
+    steps = {}
+    for name, evaluate in module.derivatives(problem, size).items():
+        evaluate(1)
+        clocks = []
+        for k in range(2, 12):
+            with Clock() as clock:
+                evaluate(k)
+            clocks.append(clock)
+        steps[name] = min(clocks, key=lambda c: c.cpu).read()
+    return {"steps": steps}
+
+
+def ten(module: ModuleType, _: int, __: str | None) -> dict:
+    """Each small problem in a warm process, the best of several; `geometric mean` is that of all."""
+    steps = {}
+    for problem in TEN:
+        solve = module.small(problem)
+        if abs(solve() - problem.best) > 1e-4 * max(1.0, abs(problem.best)):
+            print(f"HS{problem.number}: not the known optimum", file=sys.stderr)
+        clocks = []
+        for _round in range(5):
+            with Clock() as clock:
+                solve()
+            clocks.append(clock)
+        steps[f"HS{problem.number}"] = min(clocks, key=lambda c: c.cpu).read()
+    mean = {kind: statistics.geometric_mean(step[kind] for step in steps.values()) for kind in ("wall", "cpu")}
+    return {"steps": {**steps, "geometric mean": mean}}
 
 
 class Clock:
