@@ -16,6 +16,7 @@ from __future__ import annotations
 import enum
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -65,12 +66,15 @@ class SecondOrder:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Cone:
-    """The critical cone in free variables: H, rows E d = 0, rows I d >= 0; `free` (k,): places of the variables."""
+    """The critical cone in free variables: H, rows E d = 0, rows I d >= 0, as arrays where all is small, else sparse.
+
+    free (k,): places of the variables; scale (k,): what they were multiplied by.
+    """
 
     free: np.ndarray
-    hessian: sp.csr_array
-    equal: sp.csr_array
-    inward: sp.csr_array
+    hessian: Any
+    equal: Any
+    inward: Any
     scale: np.ndarray
 
 
@@ -98,8 +102,9 @@ def _critical_cone(
 ) -> _Cone | None:
     """The cone at a point; None where derivatives are undefined."""
     values = problem.constraints(x)
-    jacobian = problem.jacobian_pattern.matrix(problem.jacobian(x))
-    hessian, noise = _hessian(problem, x, row_multipliers)
+    dense = len(x) <= TINY and len(x) * len(values) <= TINY**2
+    hessian, noise = _hessian(problem, x, row_multipliers, dense)
+    jacobian = _filled(problem.jacobian_pattern, problem.jacobian(x), dense)
     pull = float(np.nan_to_num(np.abs(problem.gradient(x)), posinf=np.inf).max(initial=0.0))
     unit = min(1.0, max(pull, SMALLEST_PULL)) if np.isfinite(pull) else 1.0
     held, maybe, sign = _activity(x, problem.lower, problem.upper, bound_multipliers, unit)
@@ -107,32 +112,53 @@ def _critical_cone(
     row_held, row_maybe, row_sign = _activity(
         values, problem.row_lower, problem.row_upper, row_multipliers, unit
     )
-    everywhere = sp.csr_array(sp.eye(len(x)))
-    at_bound = np.flatnonzero(maybe)
-    # A direction may go inward only: up from a lower side (sign 1), down from an upper one (sign -1).
-    inward = sp.vstack(
-        [
-            sp.diags_array(row_sign[row_maybe]) @ jacobian[np.flatnonzero(row_maybe)],
-            sp.diags_array(sign[at_bound]) @ everywhere[at_bound],
-        ],
-        format="csr",
-    )
-    hessian = sp.csr_array(hessian[free][:, free])
-    kept = np.flatnonzero(row_held | row_maybe)
+    at_bound, at_side = np.flatnonzero(maybe), np.flatnonzero(row_maybe)
+    hessian, jacobian = hessian[free][:, free], jacobian[:, free]
+    equal, leaving = jacobian[np.flatnonzero(row_held)], jacobian[at_side]
     # What is infinite in held variables alone (the curvature of x^1.5 at its bound 0) does not matter.
-    numbers = (values, sp.csr_array(jacobian[kept][:, free]).data, hessian.data)
+    numbers = (values, *(part if dense else part.data for part in (equal, leaving, hessian)))
     if not all(np.isfinite(part).all() for part in numbers):
         return None
-    largest = np.maximum(abs(hessian).max(axis=1).toarray().ravel() if len(free) else 0.0, noise[free])
+    largest = np.maximum(_row_sizes(hessian), noise[free])
     scale = 1.0 / np.sqrt(np.where(largest > 0, largest, 1.0))
+    # A direction may go inward only: up from a lower side (sign 1), down from an upper one (sign -1).
+    if dense:
+        into = np.vstack(
+            [row_sign[at_side, None] * leaving, sign[at_bound, None] * np.eye(len(x))[at_bound][:, free]]
+        )
+        return _Cone(
+            free, scale[:, None] * hessian * scale, _normed(equal * scale), _normed(into * scale), scale
+        )
+    units: Any = sp.csr_array(sp.eye(len(x)))[at_bound][:, free]
     by = sp.diags_array(scale)
+    parts: list[Any] = [sp.diags_array(row_sign[at_side]) @ leaving, sp.diags_array(sign[at_bound]) @ units]
+    inward = sp.vstack(parts, format="csr")
     return _Cone(
-        free=free,
-        hessian=sp.csr_array(by @ hessian @ by),
-        equal=_normed(sp.csr_array(jacobian[np.flatnonzero(row_held)][:, free] @ by)),
-        inward=_normed(sp.csr_array(inward[:, free] @ by)),
-        scale=scale,
+        free,
+        sp.csr_array(by @ hessian @ by),
+        _normed(sp.csr_array(equal @ by)),
+        _normed(sp.csr_array(inward @ by)),
+        scale,
     )
+
+
+def _filled(pattern: Pattern, values: np.ndarray, dense: bool, symmetric: bool = False) -> Any:
+    """The matrix with these values: an array where all is small, as sparse matrices cost more than they save there."""
+    if not dense:
+        return pattern.symmetric(values) if symmetric else pattern.matrix(values)
+    matrix = np.zeros(pattern.shape)
+    matrix[pattern.rows, pattern.columns] = values
+    if symmetric:
+        matrix[pattern.columns, pattern.rows] = values
+    return matrix
+
+
+def _row_sizes(matrix: Any) -> np.ndarray:
+    """The largest size of an entry in each row."""
+    if not matrix.shape[0]:
+        return np.zeros(0)
+    sizes = abs(matrix).max(axis=1)
+    return sizes if isinstance(sizes, np.ndarray) else sizes.toarray().ravel()
 
 
 def _activity(
@@ -156,20 +182,23 @@ def _activity(
     return equality | strong, weak & ~equality, sign
 
 
-def _normed(rows: sp.csr_array) -> sp.csr_array:
+def _normed(rows: Any) -> Any:
     """Rows of length 1; empty ones stay."""
+    if isinstance(rows, np.ndarray):
+        lengths = np.sqrt((rows * rows).sum(axis=1))
+        return rows / np.where(lengths > 0, lengths, 1.0)[:, None]
     lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
     return sp.csr_array(sp.diags_array(1.0 / np.where(lengths > 0, lengths, 1.0)) @ rows)
 
 
-def _hessian(problem: Nlp, x: np.ndarray, multipliers: np.ndarray) -> tuple[sp.csr_array, np.ndarray]:
+def _hessian(problem: Nlp, x: np.ndarray, multipliers: np.ndarray, dense: bool) -> tuple[Any, np.ndarray]:
     """The Lagrangian's Hessian (n, n), and for each variable the size below which its entries are noise / ZERO."""
     pattern = problem.hessian_pattern
     ones = np.ones(len(multipliers))
     if pattern is None:
         eye = np.eye(len(x))
         whole = np.array([problem.hessian_product(x, multipliers, direction) for direction in eye])
-        return sp.csr_array(whole), np.abs(whole).max(axis=1) * (ACCURACY / ZERO)
+        return whole if dense else sp.csr_array(whole), np.abs(whole).max(axis=1) * (ACCURACY / ZERO)
     values = problem.hessian(x, multipliers)
     parts = (
         problem.hessian(x, 0.0 * ones, 1.0),
@@ -180,7 +209,7 @@ def _hessian(problem: Nlp, x: np.ndarray, multipliers: np.ndarray) -> tuple[sp.c
     noise = np.zeros(len(x))
     np.maximum.at(noise, pattern.rows, entries)
     np.maximum.at(noise, pattern.columns, entries)
-    return pattern.symmetric(values), noise * (ACCURACY / ZERO)
+    return _filled(pattern, values, dense, True), noise * (ACCURACY / ZERO)
 
 
 # ------------------------------------------------------------------------------------------------ small problems
@@ -188,7 +217,8 @@ def _hessian(problem: Nlp, x: np.ndarray, multipliers: np.ndarray) -> tuple[sp.c
 
 def _small(cone: _Cone, n: int) -> SecondOrder:
     """By a dense basis of the null space and its lowest eigenvector, face by face where sides may be left."""
-    hessian, equal, inward = cone.hessian.toarray(), cone.equal.toarray(), cone.inward.toarray()
+    parts = (cone.hessian, cone.equal, cone.inward)
+    hessian, equal, inward = (p if isinstance(p, np.ndarray) else p.toarray() for p in parts)
     least, direction = _lowest(hessian, equal)
     if direction is None or least >= -ZERO:
         return SecondOrder(Curvature.SATISFIED, least, strict=least > ZERO)
