@@ -495,6 +495,6 @@ class _Analyst:
             "not-solvable-yet",
             f"`{objective.name}` is quadratic but not {shape}",
             place_of(worst, objective.marks, objective.span),
-            f"a quadratic can be {objective.sense}d here when it is {shape}; other methods are not in this version",
+            f"a quadratic can be {objective.sense}d by the convex solvers when it is {shape}",
             self.model.source,
         )

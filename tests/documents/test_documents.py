@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import gallery
 import pages
 import pytest
 
@@ -88,3 +89,22 @@ def test_the_comparison_can_fail() -> None:
     assert not pages.matches("objective 44.3\n", "objective 44.4\n")
     assert not pages.matches("a\n...\nz\n", "a\nb\n")
     assert not pages.matches("a\n", "a\nb\n")
+
+
+def test_every_example_of_the_gallery_has_its_picture() -> None:
+    """Heading, model and picture go together, nothing else is in the folder, and files stay small."""
+    names = gallery.names()
+    text = gallery.GALLERY.read_text(encoding="utf-8")
+    assert len(names) >= 12
+    for name in names:
+        assert f"## [{name}](../examples/{name}.opt)" in text
+        assert re.search(rf"^!\[[^\]]+\]\(pictures/{name}\.png\)$", text, re.MULTILINE), name
+        picture = gallery.PICTURES / f"{name}.png"
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_size < 150_000
+    assert {path.name for path in gallery.PICTURES.iterdir()} == {f"{name}.png" for name in names}
+
+
+def test_a_picture_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gallery, "PICTURES", tmp_path)
+    assert gallery.draw("saddle").read_bytes().startswith(b"\x89PNG")
