@@ -20,7 +20,7 @@ def methods_text(page: Page | None = None) -> str:
     later = [f"{name}, {what}" for name, what in LATER.items()]
     blocks.append(
         [
-            page.style("Not in this version (they arrive with the built-in engine):", "bold"),
+            page.style("Not in this version:", "bold"),
             *(INDENT + line for line in later),
         ]
     )
@@ -31,12 +31,18 @@ def _method(method: Method, page: Page) -> list[str]:
     facts = [
         ("takes", ", ".join(method.classes)),
         ("default for", ", ".join(method.default_for)),
+        ("choose when", method.choose_when),
         ("guarantee", f"{method.guarantee}: {Guarantee[method.guarantee.upper()].sentence}"),
         ("solvers", ", ".join(method.solvers)),
+        ("source", method.source),
     ]
+    facts = [(name, text) for name, text in facts if text]
     names = left([name for name, _ in facts])
     lines = [f"{page.style(method.name, 'bold')}   {method.what}"]
-    lines += [f"{INDENT}{page.style(name, 'dim')}   {text}" for name, (_, text) in zip(names, facts, strict=True)]
+    for name, (_, text) in zip(names, facts, strict=True):
+        first, *rest = wrapped(text, page.width - len(name) - 5, 0)
+        lines.append(f"{INDENT}{page.style(name, 'dim')}   {first}")
+        lines += [" " * (len(name) + 5) + more for more in rest]
     lines.append(f"{INDENT}{page.style('options', 'dim')}")
     option_names = left([option.name for option in method.options])
     room = page.width - 7 - len(option_names[0])
@@ -76,7 +82,9 @@ def _record(method: Method) -> dict[str, Any]:
         "solvers": list(method.solvers),
         "classes": list(method.classes),
         "default_for": list(method.default_for),
+        "choose_when": method.choose_when,
         "guarantee": method.guarantee,
+        "source": method.source,
         "options": [
             {
                 "name": option.name,

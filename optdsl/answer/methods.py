@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -90,9 +91,16 @@ def _engine_method(name: str) -> Method:
 
 def _taken(takes: table.Takes) -> tuple[str, ...]:
     """What a method of the engine copes with, in words."""
-    kinds = [(takes.bounds, "bounds"), (takes.rows, "constraints"), (takes.kinks, "kinks and jumps")]
-    needs = [(takes.needs_residuals, "sums of squares only"), (takes.needs_hessian, "second derivatives needed")]
-    return ("smooth functions", *(word for holds, word in (*kinds, *needs) if holds))
+    words = (
+        (True, "functions with kinks and jumps" if takes.kinks else "smooth functions"),
+        (takes.bounds, "bounds"),
+        (takes.rows, "constraints" if takes.equalities else "inequalities"),
+        (takes.simple_rows, "sums to a total and distances to a center"),
+        (takes.needs_residuals, "sums of squares only"),
+        (takes.needs_hessian, "second derivatives needed"),
+        (takes.most_variables < math.inf, f"up to {takes.most_variables:g} variables"),
+    )
+    return tuple(word for holds, word in words if holds)
 
 
 def options_of(name: str) -> tuple[Option, ...]:

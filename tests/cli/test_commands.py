@@ -45,6 +45,10 @@ def test_methods_are_listed_for_people_and_machines() -> None:
     listed = json.loads(optdsl("methods", "--json").out)
     assert [method["name"] for method in listed["methods"]][:3] == ["highs", "cvxpy", "outer"]
     assert {option["name"] for option in listed["methods"][0]["options"]} >= {"tol", "gap", "time_limit"}
+    own = [method for method in listed["methods"] if method["solvers"] == ["optdsl"]]
+    assert len(own) > 10 and all(method["choose_when"] and method["source"] for method in own)
+    assert "source        Waechter and Biegler 2006" in page and "default for   \n" not in page
+    assert "functions with kinks and jumps, bounds, inequalities, up to 30 variables" in page
 
 
 def test_fmt_rewrites_in_place_and_keeps_links_and_permissions(folder: Path) -> None:
