@@ -143,7 +143,7 @@ def forms_of_sink(sink: Sink, auxiliary: Auxiliary) -> Forms:
     ]
     flat = _homogeneous(sink.affine(), np.arange(lanes), n)
     ends = np.arange(lanes) * (n + 1) + n
-    codes = np.unique(np.concatenate([ends, flat[1], *(p[1] for p in parts), *(s[1] for pair in pairs for s in pair)]))
+    codes = _distinct(np.concatenate([ends, flat[1], *(p[1] for p in parts), *(s[1] for pair in pairs for s in pair)]))
 
     def rows(part: tuple[np.ndarray, np.ndarray, np.ndarray], count: int) -> sp.csr_array:
         row, code, value = part
@@ -163,6 +163,12 @@ def forms_of_sink(sink: Sink, auxiliary: Auxiliary) -> Forms:
     result = sp.csc_array(matrix)
     result.eliminate_zeros()
     return Forms(result, codes, n, lanes)
+
+
+def _distinct(codes: np.ndarray) -> np.ndarray:
+    """`np.unique` by sorting, several times faster for many numbers than its hash table."""
+    codes = np.sort(codes)
+    return codes[np.concatenate([np.ones(min(1, len(codes)), dtype=bool), codes[1:] != codes[:-1]])]
 
 
 def _base(square: Square) -> Affine:

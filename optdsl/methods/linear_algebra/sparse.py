@@ -45,14 +45,13 @@ class SparseKkt:
         self._rows, self._columns = rows, columns
         self._scaling = KktScaling(hessian, jacobian)
         self._scale = np.ones(order)
-        self._order_of_values = np.lexsort((rows, columns))
-        pointers = np.zeros(order + 1, dtype=np.int64)
-        np.cumsum(np.bincount(columns, minlength=order), out=pointers[1:])
+        # The numbers of the entries as values, moved by two counting sorts: by rows, then by columns.
+        numbered = sp.csr_matrix((np.arange(len(rows)), (rows, columns)), shape=(order, order)).tocsc()
         self._matrix = sp.csc_matrix(
-            (np.zeros(len(rows)), rows[self._order_of_values], pointers), shape=(order, order)
+            (np.zeros(len(rows)), numbered.indices, numbered.indptr), shape=(order, order)
         )
         self._places = np.empty(len(rows), dtype=np.int64)
-        self._places[self._order_of_values] = np.arange(len(rows))
+        self._places[numbered.data] = np.arange(len(rows))
         self._diagonal_places = self._places[:order]
         self._hessian_diagonal = hessian.rows[self._on_diagonal]
         self._signs = np.where(everywhere < n, 1.0, -1.0)
