@@ -17,8 +17,8 @@ var x[i in 1..n] init -1.2 if floor(i / 2) * 2 < i else 1
 minimize f: sum(100 * (x[i]^2 - x[i + 1])^2 + (x[i] - 1)^2 for i in 1..n - 1)
 subject to
   c[k in 1..n - 2]:
-    3 * x[k + 1]^3 + 2 * x[k + 2] - 5 + sin(x[k + 1] - x[k + 2]) * sin(x[k + 1] + x[k + 2])
-      + 4 * x[k + 1] - x[k] * exp(x[k] - x[k + 1]) - 3 = 0
+    3 * x[k + 1]^3 + 2 * x[k + 2] - 5 + sin(x[k + 1] - x[k + 2]) * sin(x[k + 1] + x[k + 2]) +
+      4 * x[k + 1] - x[k] * exp(x[k] - x[k + 1]) - 3 = 0
 """
 """Problem 5.1 of Luksan and Vlcek (1999), "Sparse and partially separable test problems"."""
 
