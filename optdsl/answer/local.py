@@ -27,6 +27,7 @@ from optdsl.engine.starts import start_of
 from optdsl.errors import Diagnostic, NotSolvable, OptionError
 from optdsl.methods.driver import COLUMNS, Ending, Limits, Method, Outcome, Record, drive
 from optdsl.methods.escape import LocalAnswer, solve_locally
+from optdsl.methods.interior_point.unbounded import ray as endless
 from optdsl.methods.multistart import multistart
 from optdsl.methods.second_order import Curvature, check
 from optdsl.model.faults import place_of
@@ -304,7 +305,8 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
             show=shown_values(model, None, {}, {}),
         )
     if outcome.ending is Ending.UNBOUNDED:
-        why = f"the objective fell below every number along the steps, to {problem.sign * outcome.record.objective:.3g}"
+        reached = problem.sign * outcome.record.objective
+        why = f"the objective went to {reached:.3g} along the steps, and no end was seen"
         return replace(
             base,
             status=Status.UNBOUNDED,
@@ -374,7 +376,11 @@ MOST_NAMED = 100
 
 
 def _ray(problem: ModelProblem, outcome: Outcome) -> np.ndarray | None:
-    """The direction of the last point, where the model can go along it without end; None where it cannot."""
+    """The direction of the last step or point, where the model can go along it without end; None where it cannot."""
+    if outcome.ray is not None:
+        found = endless(problem, outcome.x, outcome.ray, FEASIBLE, 1.0)
+        if found is not None:
+            return found
     size = float(np.abs(outcome.x).max(initial=0.0))
     if not size > 1e3:
         return None

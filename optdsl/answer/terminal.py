@@ -10,7 +10,7 @@ from optdsl.answer.labelled import LabelledArray
 from optdsl.answer.layout import Page, beside, fact_lines, left, shortened, width_of, wrapped
 from optdsl.answer.numbers import number_text, residual_text, seconds_text
 from optdsl.answer.solution import Checks, ConflictAnswer, ConflictMember, Ray, Solution
-from optdsl.answer.status import SecondOrder, Status
+from optdsl.answer.status import Guarantee, SecondOrder, Status
 from optdsl.answer.value_tables import INDENT, Titled, value_blocks
 from optdsl.answer.verdict_text import route_text
 from optdsl.data.members import label_text
@@ -243,8 +243,12 @@ def _ray(solution: Solution, ray: Ray, page: Page) -> list[list[str]]:
     if ray.direction is None:
         return [[f"No straight direction of endless improvement is known{f': {ray.why}' if ray.why else ''}."]]
     better = {"minimize": "lower", "maximize": "higher"}[solution.sense or "minimize"]
-    goal = f"makes {solution.objective_name} {better} forever"
-    sentence = f"From any point that satisfies all constraints, this direction {goal}:"
+    if solution.guarantee is Guarantee.GLOBAL:
+        goal = f"makes {solution.objective_name} {better} forever"
+        sentence = f"From any point that satisfies all constraints, this direction {goal}:"
+    else:
+        goal = f"{solution.objective_name} gets {better} and {better}"
+        sentence = f"From where the run ended, {goal} along this direction:"
     head = [page.style(line, "bold") for line in wrapped(sentence, page.width, 0)]
     moving = [Titled(name, array) for name, array in ray.direction.items()]
     return [head, *value_blocks(moving, page, hide_zeros=True)]

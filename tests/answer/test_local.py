@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -90,11 +88,14 @@ def test_infeasible_here() -> None:
     assert {m.name for m in solution.conflict.members} <= {"ball", "far"} and solution.conflict.members
 
 
-def test_unbounded_with_a_ray() -> None:
-    solution = solved("var x\nvar y >= 1\nminimize x^3 - y\nsubject to\n  c: x*y <= 5\n")
-    assert solution.status == "unbounded"
-    record = json.loads(solution.to_json())
-    assert record["ray"] is not None or record["why"]
+@pytest.mark.parametrize("start", ["", " init 1", " init 3"])
+def test_unbounded_with_a_ray(start: str) -> None:
+    solution = solved(f"var x{start}\nvar y >= 0\nminimize f: x^3 - y\nsubject to\n  c: x*y <= 5\n")
+    assert solution.status == "unbounded" and solution.guarantee == "none"
+    assert solution.ray is not None and solution.ray.direction is not None
+    x, y = (float(solution.ray.direction.get(name, 0.0)) for name in "xy")
+    assert x <= 0 <= y and max(-x, y) > 0.1
+    assert "From where the run ended, f gets lower and lower" in str(solution)
 
 
 @pytest.mark.parametrize(
