@@ -211,13 +211,18 @@ class ModelProblem(ArrayProblem):
             parts = []
             for part in reversed(space.family):
                 operations = part.local.operations if isinstance(part.local, GraphFunction) else 0
+                seconds = len(part.local.second_pairs)
                 parts.append(
-                    f"{part.lanes} lanes of {len(part.slots)} slots, {operations} operations, "
-                    f"{len(part.local.second_pairs)} second derivatives"
+                    f"{_counted(part.lanes, 'lane')} of {_counted(len(part.slots), 'slot')}, "
+                    f"{_counted(operations, 'operation')}, {_counted(seconds, 'second derivative')}"
                 )
             kind = "affine" if space.affine else "curved"
             lines.append(f"{name} ({kind}): " + "; within it ".join(parts))
         return "\n".join(lines)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _columns(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
