@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import optdsl
+from optdsl.answer.stages import explain_text
 from optdsl.errors import NotSolvable, OptionError
 
 
@@ -86,6 +89,16 @@ def test_infeasible_here() -> None:
     assert solution.status == "infeasible" and solution.guarantee == "local"
     assert solution.conflict is not None and not solution.conflict.irreducible
     assert {m.name for m in solution.conflict.members} <= {"ball", "far"} and solution.conflict.members
+
+
+def test_explain_counts_lanes_and_derivatives_whatever_the_size() -> None:
+    text = "var x[1..{n}] init 0.5\nminimize f: sum((x[i] - sin(x[i + 1]))^2 for i in 1..{n}-1)\n"
+    text += "subject to\n  low[i in 1..{n}]: x[i]^3 >= 0.01\n  sum: sum(x) = 3\n"
+    for n in (5, 5000):
+        shown = explain_text(text.format(n=n), "waves", "program", folder=Path())
+        assert f"over {n:,} variables, {n + 1:,} rows" in shown and "affine rows: 1;" in shown
+        assert f"f (curved): 1 lane of 1 slot, 1 operation, 0 second derivatives; within it {n - 1:,} lanes of" in shown
+        assert f"low (curved): {n:,} lanes of 1 slot, 3 operations, 1 second derivative\n" in shown
 
 
 @pytest.mark.parametrize("start", ["", " init 1", " init 3"])
