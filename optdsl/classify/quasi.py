@@ -206,6 +206,8 @@ class _Recognizer:
         extra = self._domain(root)
         convex = replace(convex, constraints=(*convex.constraints, *extra))
         core, sense = self.objective.body, self.objective.sense
+        # Where only the objective broke the model that was analyzed before, it breaks it again as it stands.
+        same = self.broken is not None and not self.broken and not extra
         layers: list[sympy.Expr] = []
         while True:
             program = QuasiProgram(
@@ -214,7 +216,7 @@ class _Recognizer:
             )  # fmt: skip
             fact = self.facts.find(core, root)
             fits = bool((fact.convex if sense == "minimize" else fact.concave).all())
-            if fits or isinstance(core, (sympy.Add, sympy.Mul)):
+            if (fits or isinstance(core, (sympy.Add, sympy.Mul))) and not (same and not layers):
                 analysis = analyze(program.with_objective(core, sense), doubt="none")
                 if analysis.convexity == "convex":
                     return replace(program, analysis=analysis)
