@@ -134,7 +134,7 @@ def report(case: Case, results: dict[int, dict[str, list[dict]]], clock: str) ->
                 others = [steps(found[our], clock)[step] for our in ours if our != tool]
                 ratios = " ".join(f"{ratio(other, seconds):.2f}" for other in others)
                 what = f"{tool}, {step}" if step else tool
-                if rounds and step == "total":
+                if rounds and step in ("total", "geometric mean"):
                     what += f" ({max(rounds)} iterations)"
                 lines.append(f"| {size:.0e} | {what} | {spread} | {each} | {peak} | {ratios} |".replace("e+0", "e"))
     return "\n".join(lines)

@@ -161,7 +161,7 @@ def derivatives(module: ModuleType, size: int, problem: str | None) -> dict:
 
 
 def ten(module: ModuleType, _: int, __: str | None) -> dict:
-    """Each small problem in a warm process, the best of several; `geometric mean` is that of all."""
+    """Each small problem in a warm process, the best of several; `geometric mean` is that of all, iterations too."""
     steps = {}
     for problem in TEN:
         solve = module.small(problem)
@@ -174,7 +174,11 @@ def ten(module: ModuleType, _: int, __: str | None) -> dict:
             clocks.append(clock)
         steps[f"HS{problem.number}"] = min(clocks, key=lambda c: c.cpu).read()
     mean = {kind: statistics.geometric_mean(step[kind] for step in steps.values()) for kind in ("wall", "cpu")}
-    return {"steps": {**steps, "geometric mean": mean}}
+    answer = {"steps": {**steps, "geometric mean": mean}}
+    if hasattr(module, "iterations"):
+        counts = [max(1, module.iterations(problem)) for problem in TEN]
+        answer["iterations"] = round(statistics.geometric_mean(counts), 1)
+    return answer
 
 
 class Clock:

@@ -45,18 +45,23 @@ def derivatives(problem: str, size: int) -> Mapping[str, Callable[[int], object]
 
 def small(problem: Small) -> Callable[[], float]:
     """A whole solve of a small problem, from its expressions to the answer."""
+    return lambda: _small(problem)[0]
 
-    def solve() -> float:
-        x = ca.SX.sym("x", len(problem.start))
-        equal, above = problem.equal(x), problem.above(x)
-        functions = {"x": x, "f": problem.objective(x, ca.log), "g": ca.vertcat(*equal, *above)}
-        solver = ca.nlpsol("solver", "ipopt", functions, QUIET)
-        lower, upper = problem.bounds
-        sides = [0.0] * len(equal) + [np.inf] * len(above)
-        answer = solver(x0=problem.start, lbx=lower, ubx=upper, lbg=np.zeros(len(sides)), ubg=sides)
-        return float(answer["f"])
 
-    return solve
+def iterations(problem: Small) -> int:
+    """Those of Ipopt from the problem's start."""
+    return _small(problem)[1]
+
+
+def _small(problem: Small) -> tuple[float, int]:
+    x = ca.SX.sym("x", len(problem.start))
+    equal, above = problem.equal(x), problem.above(x)
+    functions = {"x": x, "f": problem.objective(x, ca.log), "g": ca.vertcat(*equal, *above)}
+    solver = ca.nlpsol("solver", "ipopt", functions, QUIET)
+    lower, upper = problem.bounds
+    sides = [0.0] * len(equal) + [np.inf] * len(above)
+    answer = solver(x0=problem.start, lbx=lower, ubx=upper, lbg=np.zeros(len(sides)), ubg=sides)
+    return float(answer["f"]), int(solver.stats()["iter_count"])
 
 
 # ---------------------------------------------------------------------------------------------------- formulations
