@@ -35,9 +35,13 @@ NEAR, BOTH_SMALL, STRONG = 1e-6, 1e-3, 1e-4
 is large beside the distance, perhaps without one where both are small (a barrier keeps their product small)."""
 SMALLEST_PULL = 1e-4
 """Multipliers are measured by the objective's gradient where that is below 1, but not below this."""
-TINY, SMALL = 40, 500
+TINY, SMALL = 40, 1500
 """Beyond so many variables the inertia of the KKT matrix is asked first; up to so many a dense basis of the null space
 is computed where it says no."""
+FLAT = 1e-3
+"""A scaled curvature above minus this counts as none where no lower point can be, or was, found along it."""
+FEW = 200
+"""Up to so many variables single faces are looked at where there are too many for all."""
 MOST_FACES = 7
 """Up to so many sides active without a multiplier all faces of the critical cone are looked at."""
 
@@ -227,8 +231,11 @@ def _small(cone: _Cone, n: int) -> SecondOrder:
         return SecondOrder(Curvature.VIOLATED, least, _whole(cone, found, n))
     count = len(inward)
     all_held = tuple(range(count))
-    chosen = range(1, count + 1) if count <= MOST_FACES else (1, count - 1, count)
-    lowest = np.inf
+    if count <= MOST_FACES:
+        chosen: tuple[int, ...] = tuple(range(1, count + 1))
+    else:
+        chosen = (1, count - 1, count) if len(cone.free) <= FEW else (count,)
+    lowest = least
     for size in chosen:
         kept_faces = (
             itertools.combinations(range(count), size) if count <= MOST_FACES or size == 1 else [all_held]
@@ -242,7 +249,8 @@ def _small(cone: _Cone, n: int) -> SecondOrder:
             found = _inward(direction, inward[others])
             if found is not None:
                 return SecondOrder(Curvature.VIOLATED, value, _whole(cone, found, n))
-    decided = count <= MOST_FACES
+    # The larger cone bounds the curvature on this one: where it is as good as flat, so is this one.
+    decided = count <= MOST_FACES or least > -FLAT
     return SecondOrder(Curvature.SATISFIED if decided else Curvature.UNKNOWN, lowest)
 
 
@@ -356,4 +364,7 @@ def _lanczos(hessian: sp.csr_array, rows: sp.csr_array) -> tuple[float, np.ndarr
             return np.nan, None
         vectors = np.real(stopped.eigenvectors)
     direction = projected(vectors[:, 0])
+    along = float(np.linalg.norm(rows @ direction)) / max(float(np.linalg.norm(direction)), 1e-300)
+    if np.linalg.norm(direction) < 1e-3 * np.linalg.norm(vectors[:, 0]) or along > 1e-6:
+        return np.nan, None  # what is left after the projection is rounding
     return float(direction @ (hessian @ direction) / (direction @ direction)), direction
