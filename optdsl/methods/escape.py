@@ -29,7 +29,7 @@ ELSEWHERE, SHORT_RUN = 1.0, 100
 """How far other starts are from their centers, relative to their size; runs from them may take so many iterations, or
 twice those of the first run."""
 NOISE, MANY = 1e-4, 60
-"""Of more variables than the second, a scaled curvature above minus the first is what sums of many terms leave of none."""
+"""Of more variables than the second, a scaled curvature above minus the first is what long sums leave of none."""
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
 
 Watch = Callable[[int, Record, np.ndarray], None]

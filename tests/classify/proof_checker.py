@@ -568,8 +568,8 @@ RULES: dict[str, Callable[[Replay, Step], None]] = {
     "levels relation": Replay._claimed,
 }  # fmt: skip
 LAST = (
-    "objective", "relation", "conclusion", "matrix", "logarithmic objective", "logarithmic relation", "levels objective",
-    "levels relation",
+    "objective", "relation", "conclusion", "matrix", "logarithmic objective", "logarithmic relation",
+    "levels objective", "levels relation",
 )  # fmt: skip
 UNSAMPLED = (*LAST, "equivalence", "rewriting", "logarithmic", "levels")
 OPPOSITE = {"convex": "concave", "concave": "convex"}

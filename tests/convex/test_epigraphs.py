@@ -27,7 +27,8 @@ var s >= 0
 # statement -> how many variables and rows it saves
 SOLVED = {
     "minimize s subject to\n  k: norm2(x) <= s\n  l: sum(x) = 2": 1,
-    "minimize sum(a[i] * x[i] for i in I) subject to\n  k[i in I]: 2 * sqrt(1 + x[i]^2) - 3 * s <= a[i] + 4\n  s <= 1": 3,
+    "minimize sum(a[i] * x[i] for i in I) subject to\n"
+    "  k[i in I]: 2 * sqrt(1 + x[i]^2) - 3 * s <= a[i] + 4\n  s <= 1": 3,
     "minimize s subject to\n  k: norm2(x) + 3 * norm2(x - a) <= s + 1\n  l: x[1] = 4": 1,
     "maximize sum(x) subject to\n  k: exp(x[1]) + exp(x[2]) + exp(x[3]) <= 5": 1,
     "maximize sum(a[i] * x[i] for i in I) subject to\n  k: logsumexp(x) <= 1\n  x >= -2": 1,
