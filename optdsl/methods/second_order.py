@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ FEW = 200
 """Up to so many variables single faces are looked at where there are too many for all."""
 MOST_FACES = 7
 """Up to so many sides active without a multiplier all faces of the critical cone are looked at."""
+MANY_SIDES = 50
 
 
 class Curvature(enum.Enum):
@@ -293,7 +294,15 @@ def _whole(cone: _Cone, direction: np.ndarray, n: int) -> np.ndarray:
 
 
 def _large(cone: _Cone, n: int) -> SecondOrder:
-    """Where the inertia says no: a direction by Lanczos on the projected Hessian."""
+    """Where the inertia says no: a direction by Lanczos on the projected Hessian.
+
+    With many sides that may be left the lowest eigenvector leaves none of them outward only by luck: where the
+    curvature with all of them held is right, that is not tried, and nothing is decided.
+    """
+    if cone.inward.shape[0] > MANY_SIDES:
+        held = replace(cone, equal=sp.csr_array(sp.vstack([cone.equal, cone.inward])), inward=cone.inward[:0])
+        if _convex_along(held)[0]:
+            return SecondOrder(Curvature.UNKNOWN, np.nan)
     for rows in (cone.equal, sp.csr_array(sp.vstack([cone.equal, cone.inward]))):
         least, direction = _lanczos(cone.hessian, rows)
         if direction is None:
