@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from optdsl.answer.labelled import LabelledArray, index_names
-from optdsl.data.members import SetValue
+from optdsl.data.members import Label, SetValue, TextLabels
 
 MOST_TOGETHER = 4
 """Variables in one part."""
 MOST_TICKS = 12
+MOST_BARS = 200
+"""Beyond so many, bars are thin lines."""
 MOST_NAMED = 40
 """Points that are named in the plane."""
 FEW = 16
@@ -38,9 +40,7 @@ class Together:
 
     def draw(self, axes: Any) -> None:
         """Bars over text and tuples, else points and lines over the integers."""
-        labels = _labels(self.axis)
-        whole = self.axis.arity == 1 and all(isinstance(label, int) for label in labels)
-        (_lines if whole else _bars)(axes, labels, self.values)
+        (_lines if _counted(self.axis) else _bars)(axes, self.axis, self.values)
         if len(self.values) > 1:
             axes.legend(frameon=False, fontsize=8)
         axes.set_xlabel(_axis_title(self.axis))
@@ -60,16 +60,19 @@ class Plane:
 
     def draw(self, axes: Any) -> None:
         """The points, named where they are few, with their circles."""
-        from matplotlib.patches import Circle
+        from matplotlib.collections import EllipseCollection
 
         axes.plot(self.points[:, 0], self.points[:, 1], "o", color=COLORS[0], markersize=4)
         if self.radius is not None:
-            for point, radius in zip(self.points, np.broadcast_to(self.radius, len(self.points)), strict=True):
-                axes.add_patch(Circle(point, abs(radius), facecolor="#9dc3e6", edgecolor=COLORS[0], alpha=0.5))
+            radius = np.broadcast_to(np.abs(self.radius), len(self.points))
+            place: dict[str, Any] = {"units": "xy", "offsets": self.points, "transOffset": axes.transData}
+            style: dict[str, Any] = {"facecolors": "#9dc3e6", "edgecolors": COLORS[0], "alpha": 0.5}
+            axes.add_collection(EllipseCollection(2 * radius, 2 * radius, np.zeros(len(radius)), **place, **style))
+            axes.update_datalim(np.vstack([self.points - radius[:, None], self.points + radius[:, None]]))
             axes.autoscale_view()
         if len(self.points) <= MOST_NAMED:
-            for label, point in zip(_labels(self.axis), self.points, strict=True):
-                axes.annotate(_short(label), point, xytext=(4, 4), textcoords="offset points", fontsize=8)
+            for k, point in enumerate(self.points):
+                axes.annotate(_short(self.axis.member(k)), point, xytext=(4, 4), textcoords="offset points", fontsize=8)
         axes.margins(0.1)
         axes.set_aspect("equal", adjustable="box")
         axes.set_xlabel(self.names[0])
@@ -90,8 +93,8 @@ class Image:
         image = axes.imshow(np.asarray(self.value, dtype=float), aspect="auto", cmap="Blues", origin="upper")
         axes.figure.colorbar(image, ax=axes, shrink=0.8)
         rows, columns = self.value.axes
-        _name_ticks(axes, "y", np.arange(len(rows)), _labels(rows))
-        _name_ticks(axes, "x", np.arange(len(columns)), _labels(columns))
+        _name_ticks(axes, "y", rows)
+        _name_ticks(axes, "x", columns)
         axes.set_xlabel(_axis_title(columns))
         axes.set_ylabel(_axis_title(rows))
         axes.set_title(self.name, fontsize=10)
@@ -125,7 +128,7 @@ def _fits(group: Mapping[str, LabelledArray], value: LabelledArray) -> bool:
     if others[0].axes[0] is not value.axes[0] or len(others) >= MOST_TOGETHER:
         return False
     # Bars stand on zero.
-    floor = 0.0 if not isinstance(_labels(value.axes[0])[0], int) else np.nan
+    floor = np.nan if _counted(value.axes[0]) else 0.0
     ranges = [(np.nanmin(a), np.nanmax(a)) for v in (*others, value) for a in [np.append(np.asarray(v, float), floor)]]
     whole = max(high for _, high in ranges) - min(low for low, _ in ranges)
     return bool(all(high - low >= APART * whole for low, high in ranges))
@@ -140,8 +143,8 @@ def _planes(values: Mapping[str, LabelledArray]) -> list[Plane]:
             points = np.column_stack([np.asarray(value, dtype=float), np.asarray(values[other], dtype=float)])
             radius = _radius(values, name.removesuffix("x"), value.axes)
             found.append(Plane(f"{name}, {other}", value.axes[0], points, (name, other), radius))
-        if len(value.axes) == 2 and len(value.axes[0]) > 2 and tuple(_labels(value.axes[1])) in PLANES:
-            first, second = _labels(value.axes[1])
+        if len(value.axes) == 2 and len(value.axes[0]) > 2 and _coordinates(value.axes[1]) in PLANES:
+            first, second = _coordinates(value.axes[1])
             names = (f"{name}[, {first}]", f"{name}[, {second}]")
             radius = _radius(values, "", value.axes[:1])
             found.append(Plane(name, value.axes[0], np.asarray(value, dtype=float), names, radius))
@@ -157,8 +160,10 @@ def _radius(values: Mapping[str, LabelledArray], stem: str, axes: Sequence[SetVa
     return None
 
 
-def _lines(axes: Any, labels: list[Any], values: Mapping[str, LabelledArray]) -> None:
+def _lines(axes: Any, axis: SetValue, values: Mapping[str, LabelledArray]) -> None:
     from matplotlib.ticker import MaxNLocator
+
+    labels = np.asarray(axis.labels.integers)
 
     style = {"marker": "o", "markersize": 5, "linestyle": ":", "linewidth": 0.7}
     if len(labels) > FEW:
@@ -169,33 +174,41 @@ def _lines(axes: Any, labels: list[Any], values: Mapping[str, LabelledArray]) ->
     axes.grid(alpha=0.3)
 
 
-def _bars(axes: Any, labels: list[Any], values: Mapping[str, LabelledArray]) -> None:
-    place, width = np.arange(len(labels)), 0.8 / len(values)
+def _bars(axes: Any, axis: SetValue, values: Mapping[str, LabelledArray]) -> None:
+    place, width = np.arange(len(axis)), 0.8 / len(values)
     for k, ((name, value), color) in enumerate(zip(values.items(), COLORS, strict=False)):
         offset = (k - 0.5 * (len(values) - 1)) * width
-        axes.bar(place + offset, np.asarray(value, dtype=float), width, color=color, alpha=0.75, label=name)
+        if len(axis) <= MOST_BARS:
+            axes.bar(place + offset, np.asarray(value, dtype=float), width, color=color, alpha=0.75, label=name)
+        else:
+            axes.vlines(place + offset, 0.0, np.asarray(value, dtype=float), color=color, linewidth=0.7, label=name)
     axes.axhline(0.0, color="#000000", linewidth=0.8)
-    _name_ticks(axes, "x", place, labels)
+    _name_ticks(axes, "x", axis)
     axes.grid(alpha=0.3, axis="y")
 
 
-def _name_ticks(axes: Any, side: str, place: np.ndarray, labels: list[Any]) -> None:
+def _name_ticks(axes: Any, side: str, axis: SetValue) -> None:
     """Members along a side: every one where they are few, else every so many."""
-    every = -(-len(labels) // MOST_TICKS)
-    texts = [_short(label) for label in labels[::every]]
+    place = np.arange(len(axis))[:: -(-len(axis) // MOST_TICKS)]
+    texts = [_short(axis.member(k)) for k in place.tolist()]
     set_ticks = axes.set_xticks if side == "x" else axes.set_yticks
     turned = side == "x" and sum(map(len, texts)) > 50
-    set_ticks(place[::every], texts, fontsize=8, **({"rotation": 40, "ha": "right"} if turned else {}))
+    set_ticks(place, texts, fontsize=8, **({"rotation": 40, "ha": "right"} if turned else {}))
 
 
-def _short(label: Any) -> str:
-    text = ", ".join(map(str, label)) if isinstance(label, tuple) else str(label)
+def _short(member: tuple[Label, ...]) -> str:
+    text = ", ".join(map(str, member))
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def _labels(axis: SetValue) -> list[Any]:
-    """The members of a set: single labels as they are, others as tuples."""
-    return [member[0] if axis.arity == 1 else member for member in axis.members()]
+def _counted(axis: SetValue) -> bool:
+    """Whether the members of a set are integers."""
+    return axis.arity == 1 and not isinstance(axis.labels, TextLabels)
+
+
+def _coordinates(axis: SetValue) -> tuple[Label, ...]:
+    """The members of a set of two; empty for others."""
+    return (*axis.member(0), *axis.member(1)) if len(axis) == 2 and axis.arity == 1 else ()
 
 
 def _axis_title(axis: SetValue) -> str:
