@@ -8,6 +8,7 @@ import cvxpy
 import numpy as np
 import pytest
 
+from optdsl.classify import analyze
 from optdsl.classify.inverse import extreme_argument
 from optdsl.classify.quasi import NotQuasiconvex, QuasiProgram, recognize_quasiconvex
 from optdsl.convex.bisection import QuasiAnswer, solve_quasi
@@ -233,6 +234,17 @@ NEAR_MISSES = [
 def test_near_miss(text: str, reason: str) -> None:
     found = recognize_quasiconvex(model_of(BOX + text))
     assert isinstance(found, NotQuasiconvex) and reason in found.reason
+
+
+@pytest.mark.parametrize("text", [case[0] for case in CASES.values()] + [BOX + text for text, _ in NEAR_MISSES])
+def test_what_is_known_of_constraints_changes_nothing(text: str) -> None:
+    """The verdict on the whole model spares an analysis; what is recognized is the same."""
+    model = model_of(text)
+    broken = {fact.name for fact in analyze(model).statements if fact.role == "constraint" and not fact.ok}
+    alone, told = recognize_quasiconvex(model), recognize_quasiconvex(model, broken=broken)
+    assert type(alone) is type(told)
+    if isinstance(alone, QuasiProgram) and isinstance(told, QuasiProgram):
+        assert (alone.kind, alone.core, alone.sense) == (told.kind, told.core, told.sense)
 
 
 def test_bounds_are_on_the_right_side_at_every_level() -> None:

@@ -121,6 +121,20 @@ def test_violated_direction_is_what_it_says(route: None) -> None:
             assert np.abs(a @ found.direction).max() <= 1e-6
 
 
+def test_many_sides_that_may_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the curvature is right with all of them held nothing is claimed; where it is not, that is found."""
+    for name in ("SMALL", "TINY", "MANY_SIDES"):
+        monkeypatch.setattr(second_order, name, 0)
+    n = 4
+    sides = [(0, INF)] * n + [(-INF, INF)]
+    held = program(n + 1, lambda x: x[n] ** 2 - sum(x[j] ** 2 for j in range(n)), (), sides, [0] * (n + 1))
+    assert at(held, [0] * (n + 1)).curvature is Curvature.UNKNOWN
+    free = program(n + 1, lambda x: -(x[n] ** 2) + sum(x[j] ** 2 for j in range(n)), (), sides, [0] * (n + 1))
+    found = at(free, [0] * (n + 1))
+    assert found.curvature is Curvature.VIOLATED
+    assert np.abs(found.direction) == pytest.approx([0] * n + [1], abs=1e-4)
+
+
 def test_large_problem_by_inertia() -> None:
     nlp = ChainedRosenbrock(3000)
     answer = solve_locally(nlp, InteriorPoint())
