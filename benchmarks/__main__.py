@@ -85,7 +85,7 @@ def turns(case: Case) -> dict[int, dict[str, list[dict]]]:
                     else:
                         found[tool].append(answer)
             results[size] = {tool: answers for tool, answers in found.items() if tool not in failed}
-            agree(results[size], size)
+            agree(results[size], size, case.within)
     return results
 
 
@@ -109,10 +109,10 @@ def measure(case: Case, tool: str, size: int, folder: str) -> dict | None:
     return answer
 
 
-def agree(found: dict[str, list[dict]], size: int) -> None:
+def agree(found: dict[str, list[dict]], size: int, within: float) -> None:
     """Every tool that reports an optimum must report the same one."""
     optima = {tool: answer["check"] for tool, answers in found.items() for answer in answers if "check" in answer}
-    if optima and max(optima.values()) - min(optima.values()) > 1e-6 * abs(max(optima.values())):
+    if optima and max(optima.values()) - min(optima.values()) > within * abs(max(optima.values())):
         raise SystemExit(f"the tools disagree at size {size}: {optima}")
 
 
