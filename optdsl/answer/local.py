@@ -86,12 +86,15 @@ def takes(analysis: Analysis) -> bool:
     return bool(analysis.refusal) and not (analysis.convexity == "convex" and analysis.model.integers)
 
 
-def route_for(analysis: Analysis, method: str | None) -> Route:
-    """How the engine would solve a model. Raises NotSolvable where it cannot, OptionError for a method that cannot."""
+def route_for(analysis: Analysis, method: str | None) -> tuple[Route, int]:
+    """How the engine would solve a model, and the entries of its constraints' Jacobian.
+
+    Raises NotSolvable where it cannot, OptionError for a method that cannot.
+    """
     _refuse(analysis)
     problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
     choice = _chosen(analysis, problem, method)
-    return Route(choice.name, "optdsl", choice.why)
+    return Route(choice.name, "optdsl", choice.why), problem.jacobian_pattern.size
 
 
 def program_text(analysis: Analysis, method: str | None) -> str:

@@ -388,7 +388,9 @@ def _verdict(model: Model, analysis: Analysis) -> Verdict:
     if _by_engine(asked, analysis):
         try:
             with pointing(asked):
-                return verdict_of(replace(analysis, refusal=()), _engine().route_for(analysis, asked.method))
+                route, nonzeros = _engine().route_for(analysis, asked.method)
+            verdict = verdict_of(replace(analysis, refusal=()), route)
+            return replace(verdict, size=replace(verdict.size, nonzeros=nonzeros))
         except NotSolvable as error:
             return verdict_of(replace(analysis, refusal=()), None, *error.diagnostics)
     if analysis.refusal:

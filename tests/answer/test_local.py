@@ -224,3 +224,9 @@ def test_small_models_are_started_elsewhere_too() -> None:
     assert solved(text).objective == pytest.approx(0.0504261879, abs=1e-8)
     assert any("other starts were tried" in note for note in solved(text).notes)
     assert solved(text, method="trust_region").objective == pytest.approx(4.9412293, rel=1e-6)
+
+
+def test_check_says_method_and_size() -> None:
+    record = json.loads(optdsl.parse(TRAP).check().to_json())
+    assert record["route"]["method"] == "ipm" and record["class"]["convexity"] == "nonconvex"
+    assert record["size"] == {"variables": 2, "constraints": 1, "nonzeros": 2, "integers": 0}
