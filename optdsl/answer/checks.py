@@ -23,6 +23,8 @@ from optdsl.terms.frame import Frame
 
 TOLERANCE = 1e-6
 INTEGRALITY = 1e-5
+EDGE = 1e-9
+"""How far outside a function's domain rounding may leave an argument."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,7 @@ class _Judge:
         assert restored.x is not None
         self.model, self.analysis, self.lowered, self.raw, self.restored = model, analysis, lowered, raw, restored
         self.x = restored.x
-        self.lanes = model.lanes.with_values(self.x)
+        self.lanes = model.lanes.with_values(self.x, EDGE)
         self.tolerance = max(TOLERANCE, _number(options.get("tol"), 0.0))
         self.gap_tolerance = max(self.tolerance, 1.01 * _number(options.get("gap"), 0.0))
         self.notes: list[str] = []
@@ -253,7 +255,7 @@ class _Judge:
         for over in condition.overs:
             frame = self.lanes.extend(frame, over).child
         value = self._at(condition.expression, frame)
-        rules = {"positive": value > 0, "nonnegative": value >= -1e-9, "nonzero": value != 0}
+        rules = {"positive": value > 0, "nonnegative": value >= -EDGE, "nonzero": value != 0}
         return bool(rules[condition.kind].all())
 
     # -------------------------------------------------------------------------------------------------- optimality
@@ -330,7 +332,7 @@ class TransformedJudge(_Judge):
         self.model, self.analysis, self.raw, self.restored = model, analysis, answer.raw, answer.restored
         self.answer = answer
         self.x = answer.restored.x
-        self.lanes = model.lanes.with_values(self.x)
+        self.lanes = model.lanes.with_values(self.x, EDGE)
         self.tolerance = max(TOLERANCE, _number(options.get("tol"), 0.0))
         self.gap_tolerance = max(self.tolerance, 1.01 * _number(options.get("gap"), 0.0))
         self.notes = []

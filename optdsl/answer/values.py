@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from optdsl.answer.checks import EDGE
 from optdsl.answer.labelled import LabelledArray
 from optdsl.answer.solution import ConstraintAnswer, ShownValue, VariableAnswer
 from optdsl.data.members import SetValue
@@ -29,7 +30,7 @@ def let_values(model: Model, point: np.ndarray) -> dict[str, Callable[[], Labell
 
 
 def _let_value(model: Model, let: Let, point: np.ndarray) -> LabelledArray:
-    return _evaluated(model, model.lanes.with_values(point), let, let.name, f"`{let.name}`")
+    return _evaluated(model, model.lanes.with_values(point, EDGE), let, let.name, f"`{let.name}`")
 
 
 def shown_values(
@@ -44,7 +45,7 @@ def shown_values(
     """
     if model.shown is None or point is None:
         return None if model.shown is None else ()
-    lanes = model.lanes.with_values(point)
+    lanes = model.lanes.with_values(point, EDGE)
     return tuple(ShownValue(item.text, _shown(model, lanes, item, variables, constraints)) for item in model.shown)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import sympy
 
 from optdsl.atoms import ARRAYWISE, ENTRIES, METRICS, REDUCTIONS
+from optdsl.atoms.atom import Interval
 from optdsl.data.arrays import DenseArray, LabelArray
 from optdsl.data.members import IntegerLabels, TextLabels, find, object_array
 from optdsl.terms import nodes
@@ -28,9 +29,14 @@ class Lanes(LaneSets):
 
     _memo: dict[tuple[int, sympy.Basic], tuple[Frame, np.ndarray]] = field(default_factory=dict)
 
-    def with_values(self, values: np.ndarray) -> Lanes:
-        """The same lanes at a point (n,)."""
-        return Lanes(self.sets, self.parameters, self.variables, values, self._translations, self._ranges)
+    edge: float = 0.0
+    """How far outside a function's domain an argument still counts as on its edge."""
+
+    def with_values(self, values: np.ndarray, edge: float = 0.0) -> Lanes:
+        """The same lanes at a point (n,); with `edge`, rounding just beyond the end of a domain is forgiven."""
+        lanes = Lanes(self.sets, self.parameters, self.variables, values, self._translations, self._ranges)
+        lanes.edge = edge
+        return lanes
 
     def forget(self) -> None:
         """Drop remembered intermediate values."""
@@ -172,12 +178,20 @@ def _pow(lanes: Lanes, expression: sympy.Pow, frame: Frame) -> np.ndarray:
     with np.errstate(all="ignore"):
         if exponent.size == 1 and exponent.reshape(-1)[0] == -1:
             return 1.0 / base
+        if lanes.edge:
+            base = np.where((base < 0) & (base >= -lanes.edge) & (exponent != np.rint(exponent)), 0.0, base)
         return np.power(np.asarray(base, dtype=np.float64), exponent)
 
 
 def _apply(lanes: Lanes, node: nodes.Apply, frame: Frame) -> np.ndarray:
     row = ENTRIES[node.name]
-    return np.asarray(row.kernel(*[np.asarray(lanes.numbers(a, frame), dtype=np.float64) for a in node.slots]))
+    arguments = [np.asarray(lanes.numbers(a, frame), dtype=np.float64) for a in node.slots]
+    value = np.asarray(row.kernel(*arguments))
+    if lanes.edge and row.domain.restrict is not None and np.isnan(value).any():
+        boxes = row.domain.restrict(*(Interval(a - lanes.edge, a + lanes.edge) for a in arguments))
+        inside = [np.clip(a, box.lo, box.hi) for a, box in zip(arguments, boxes, strict=False)]
+        value = np.where(np.isnan(value), row.kernel(*inside, *arguments[len(inside) :]), value)
+    return value
 
 
 # ------------------------------------------------------------------------------------------------- conditions

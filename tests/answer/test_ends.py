@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import sympy
 
 import optdsl
 from optdsl.answer.status import Guarantee, Status
+from optdsl.model import build
+from optdsl.terms import nodes
+from optdsl.terms.frame import Frame
 
 C = "constraint"
 CONFLICTS = {
@@ -120,3 +126,16 @@ def test_far_out_small_slopes_are_no_optimum(text: str) -> None:
     """The engine's point is far out, where slopes fade; that is no proof."""
     solution = optdsl.parse(text).solve(method="ipm", time_limit=20)
     assert solution.status is not Status.OPTIMAL and solution.guarantee is not Guarantee.GLOBAL
+
+
+def test_rounding_beyond_the_edge_of_a_domain_is_forgiven() -> None:
+    """The optimum is where the root's argument is 0, and rounding leaves it a hair below."""
+    text = "set I = 1..3\nparam P[I, I] = [[1, 1, 0], [1, 1, 0], [0, 0, 1]]\nvar x[I]\n"
+    solution = optdsl.parse(text + "minimize sqrt(x @ P @ x)\nshow sqrt(x @ P @ x)\n").solve()
+    assert solution.status == "optimal" and solution.objective == pytest.approx(0.0, abs=1e-6)
+    lanes = build(optdsl.parse("var x\nminimize x\n").tree, folder=Path(".")).lanes
+    x = nodes.VariableEntry("x")
+    for outside, forgiven in ((-1e-12, True), (-1e-6, False)):
+        at = lanes.with_values(np.array([outside]), 1e-9)
+        for partial in (sympy.sqrt(x), nodes.Apply("entr", x), nodes.Apply("sqrt", x)):
+            assert np.isfinite(at.full(partial, Frame())).all() == forgiven
