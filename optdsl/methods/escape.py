@@ -106,7 +106,7 @@ def solve_locally(
         tried.extend(left.attempts)
         outcome = left.outcome
         if not left.succeeded:
-            if found.least > -FLAT:  # as flat as rounding leaves it, and no lower point either way
+            if found.least > -FLAT and left.attempts:  # as flat as rounding leaves it, and no lower point either way
                 found = replace(found, curvature=Curvature.SATISFIED, direction=None)
             else:
                 notes.append("negative curvature was found, but following it led to no lower point")
