@@ -122,5 +122,11 @@ def test_as_a_limit(text: str) -> None:
 @pytest.mark.parametrize("text", ["abs(max(r) + 3)", "norm1(r) * norm1(x)", "min(r)", "-sumsq(r)", "max(r) * x[1]"])
 def test_what_is_not_convex_is_refused(text: str) -> None:
     with pytest.raises(optdsl.OptError) as caught:
-        optdsl.parse(f"{DATA}minimize value: {text}\n").solve(**data(4))
+        optdsl.parse(f"{DATA}minimize value: {text}\n").solve(method="cvxpy", **data(4))
     assert caught.value.line == 10
+
+
+@pytest.mark.parametrize("text", ["abs(max(r) + 3)", "norm1(r) * norm1(x)", "min(r)", "-sumsq(r)", "max(r) * x[1]"])
+def test_what_is_not_convex_is_never_called_global(text: str) -> None:
+    solution = optdsl.parse(f"{DATA}minimize value: {text}\n").solve(**data(4))
+    assert solution.status != "optimal" and solution.guarantee != "global"

@@ -15,6 +15,7 @@ ELSEWHERE = {
     "hs013": "no constraint qualification holds at the minimum: there are no multipliers, and nothing is claimed",
     "hs057": "from its start, and from those around it, the method ends in the other valley",
     "hs087": "the cost jumps",
+    "mgh02": "from its start, and from those around it, the method ends in the other valley",
 }
 SETS = ("hs", "mgh", "nist")
 ALL = [problem for name in SETS for problem in problems(name)]
