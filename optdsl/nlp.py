@@ -134,6 +134,63 @@ class Nlp(Protocol):
         """That Hessian times a direction (n,)."""
 
 
+class FiniteSum(Protocol):
+    """A problem whose objective and constraints sum over the members of one set, for methods that look at some at a time.
+
+        minimize    f(x) = rest(x) + sum_s f_s(x),   s = 0 .. members - 1
+        subject to  row_lower <= c(x) <= row_upper,   lower <= x <= upper,   c of the same form as f, with m rows
+
+    x is flat (n,), of type `dtype` (float32 or float64); bounds, sides and start are float64. An estimate from a batch of
+    b members is rest(x) + (members / b) * sum over the batch: its mean over all batches of b is the exact value.
+    """
+
+    @property
+    def members(self) -> int: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    @property
+    def start(self) -> np.ndarray: ...
+
+    @property
+    def lower(self) -> np.ndarray: ...
+
+    @property
+    def upper(self) -> np.ndarray: ...
+
+    @property
+    def row_lower(self) -> np.ndarray: ...
+
+    @property
+    def row_upper(self) -> np.ndarray: ...
+
+    def estimate(
+        self, x: np.ndarray, batch: np.ndarray | slice, gradient: np.ndarray, weights: np.ndarray | None = None
+    ) -> float:
+        """The estimate of f; that of the gradient of f + weights'c is written into `gradient` (n,), of x's type.
+
+        batch: the numbers of the members, or a slice of all. weights (m,); None: the gradient of f alone.
+        """
+
+    def row_estimates(self, x: np.ndarray, batch: np.ndarray | slice) -> np.ndarray:
+        """The estimates of c (m,)."""
+
+    def objective(self, x: np.ndarray) -> float:
+        """f over all members, summed in float64."""
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """The gradient of f over all members (n,), float64."""
+
+    def hessian_product(
+        self, x: np.ndarray, multipliers: np.ndarray, direction: np.ndarray, weight: float = 1.0
+    ) -> np.ndarray:
+        """The Hessian of weight * f + multipliers'c over all members, times a direction (n,), float64."""
+
+    def culprit(self, x: np.ndarray, batch: np.ndarray | slice) -> str | None:
+        """The part of the text that first gives a value that is not finite on this batch; None where none does."""
+
+
 @dataclass(eq=False)
 class Counted:
     """A problem that counts its evaluations by kind."""
