@@ -135,13 +135,13 @@ class Nlp(Protocol):
 
 
 class FiniteSum(Protocol):
-    """A problem whose objective and constraints sum over the members of one set, for methods that look at some at a time.
+    """A problem whose functions sum over the members of one set, for methods that look at some of them at a time.
 
         minimize    f(x) = rest(x) + sum_s f_s(x),   s = 0 .. members - 1
         subject to  row_lower <= c(x) <= row_upper,   lower <= x <= upper,   c of the same form as f, with m rows
 
-    x is flat (n,), of type `dtype` (float32 or float64); bounds, sides and start are float64. An estimate from a batch of
-    b members is rest(x) + (members / b) * sum over the batch: its mean over all batches of b is the exact value.
+    x is flat (n,), of type `dtype` (float32 or float64); bounds, sides and start are float64. An estimate from a batch
+    of b members is rest(x) + (members / b) * sum over the batch: its mean over all batches of b is the exact value.
     """
 
     @property
