@@ -1,12 +1,14 @@
 """Outputs of a graph as straight-line NumPy code over all lanes, worked in blocks that stay in cache.
 
 The code is made once from the operations, with as few work arrays as the order of computation allows. One lane alone
-is computed with Python's floats, which is faster than arrays of one entry.
+is computed with Python's floats, which is faster than arrays of one entry. A kernel that has cost as much as compiling
+it is compiled (`optdsl.engine.native`), where that is possible; so the whole costs at most twice the better choice.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from scipy import special
 
 from optdsl.atoms import ENTRIES
 from optdsl.engine.graph import Graph
+from optdsl.engine.native import SWITCH, Native, compiled, price
 
 BLOCK = 8192
 """Lanes that are worked at once: a dozen work arrays of this length stay in the cache of a core."""
@@ -23,7 +26,7 @@ _ARITHMETIC = {"add": "np.add", "sub": "np.subtract", "mul": "np.multiply", "div
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 # NumPy's own functions where they answer like the kernel of the row, nan or infinite outside the domain.
-_NUMPY = {
+NUMPY = {
     "exp": "np.exp", "log": "np.log", "log10": "np.log10", "log2": "np.log2", "log1p": "np.log1p",
     "expm1": "np.expm1", "sinh": "np.sinh", "cosh": "np.cosh", "tanh": "np.tanh", "sqrt": "np.sqrt",
     "sin": "np.sin", "cos": "np.cos", "tan": "np.tan", "asin": "np.arcsin", "acos": "np.arccos",
@@ -51,6 +54,10 @@ class Kernel:
         self._graph, self._outputs = graph, tuple(outputs)
         self._code: tuple[Compiled, int] | None = None
         self._scalar: Scalar | None = None
+        self._native: Native | None = None
+        self._price = price(graph, outputs)
+        self._left = 0.0 if os.environ.get(SWITCH) == "always" else self._price.compile
+        """Seconds of NumPy, as estimated, before the kernel is compiled; infinite where it cannot be."""
 
     def __call__(self, slots: Sequence[np.ndarray], lanes: int, out: np.ndarray | None = None) -> np.ndarray:
         """The outputs (count, lanes), from slots of (lanes,) each."""
@@ -60,6 +67,10 @@ class Kernel:
             return out
         if lanes == 1 and self._one_lane(slots, out):
             return out
+        if out.strides[1] == out.itemsize:
+            native = self._compiled(lanes)
+            if native is not None and native(slots, lanes, out):
+                return out
         if self._code is None:
             self._code = _vector_code(self._graph, self._outputs)
         code, buffers = self._code
@@ -74,6 +85,16 @@ class Kernel:
             code([s[part] for s in slots], out[:, part], views)
         return out
 
+    def _compiled(self, lanes: int) -> Native | None:
+        """The machine code: it is made once NumPy has cost as much."""
+        if self._native is not None:
+            return self._native
+        self._left -= self._price.call + self._price.lane * lanes
+        if self._left <= 0:
+            self._native = compiled(self._graph, self._outputs, function_named)
+            self._left = math.inf
+        return self._native
+
     def _one_lane(self, slots: Sequence[np.ndarray], out: np.ndarray) -> bool:
         """Whether Python's floats could do it: they raise where arrays answer nan or infinity."""
         if self._scalar is None:
@@ -83,6 +104,15 @@ class Kernel:
         except (ArithmeticError, ValueError):
             return False
         return True
+
+
+def function_named(name: str) -> Callable[..., Any]:
+    """NumPy's function where there is one, else the kernel of the row."""
+    path = NUMPY.get(name)
+    if path is None:
+        return ENTRIES[name].kernel
+    module, attribute = path.split(".")
+    return getattr({"np": np, "special": special}[module], attribute)  # type: ignore[no-any-return]
 
 
 def _vector_code(graph: Graph, outputs: Sequence[int]) -> tuple[Compiled, int]:
@@ -152,8 +182,8 @@ def _statement(op: tuple[Any, ...], arguments: list[str], target: str, kernels: 
     if kind == "select":
         return f"{target}[...] = np.where(np.greater({arguments[0]}, 0.0), {arguments[1]}, {arguments[2]})"
     name = op[1]
-    if name in _NUMPY:
-        return f"{_NUMPY[name]}({', '.join(arguments)}, out={target})"
+    if name in NUMPY:
+        return f"{NUMPY[name]}({', '.join(arguments)}, out={target})"
     kernels[f"f_{name}"] = ENTRIES[name].kernel
     return f"{target}[...] = f_{name}({', '.join(arguments)})"
 

@@ -1,0 +1,1 @@
+"""Training: templates as programs on whole arrays, over batches of the members of one set."""
