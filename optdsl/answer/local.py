@@ -21,6 +21,7 @@ from optdsl.convex.lower import NamedPart
 from optdsl.convex.options import read_options
 from optdsl.convex.program import Progress
 from optdsl.engine.lower import NotLowered
+from optdsl.engine.native import tiers
 from optdsl.engine.problem import ModelProblem
 from optdsl.engine.roughness import StatementBodies, jumping, kinked, statements_of
 from optdsl.engine.starts import start_of
@@ -109,6 +110,7 @@ def program_text(analysis: Analysis, method: str | None) -> str:
         f"  affine rows: {int(problem.linear.sum()):,}; bounds: {int(np.isfinite(problem.lower).sum()):,} below, "
         f"{int(np.isfinite(problem.upper).sum()):,} above",
         f"  method: {prepared.choice.name}; {prepared.choice.why}",
+        f"  kernels: {tiers()}",
         *(f"  {note}" for note in prepared.notes),
     ]
     return "\n".join(lines) + "\n\n" + problem.describe()
