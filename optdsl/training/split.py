@@ -119,6 +119,9 @@ class Splitter:
                 raise NotTensor(body, f"a product of variables and a sum over {self.members.name} is no such sum")
             data = [a for a in body.args if a not in varying]
             yield from self._parts(varying[0], [*factors, *data], lanes)
+        elif isinstance(body, nodes.Reduce) and not self._iterates(body.over):
+            for part, is_sum in self._inside(body, lanes):
+                yield self._times(part, factors, lanes), is_sum
         elif isinstance(body, nodes.Reduce):
             yield self._times(self._reduced(body, lanes), factors, lanes), True
         else:
@@ -136,6 +139,16 @@ class Splitter:
             for each in expression.atoms(nodes.Each)
         )
 
+    def _inside(self, node: nodes.Reduce, lanes: Lanes) -> Iterable[tuple[Term, bool]]:
+        """The parts of a sum or mean over something else, in which sums over the members stand."""
+        if node.name not in ("sum", "mean"):
+            raise NotTensor(node, f"`{node.name}` of sums over {self.members.name} is no such sum")
+        child, kept, new = self.lowering.inner(node.over, lanes, node)
+        count = int(np.prod([child.frame.shape[d] for d in new], dtype=np.int64))
+        factor = Term(self.lowering.graph.const(1.0 / count if node.name == "mean" and count else 1.0))
+        for part, is_sum in self._parts(node.body, [], child):
+            yield self.lowering._renamed(self.lowering.contract([factor, part], child, new), kept, lanes), is_sum
+
     def _reduced(self, node: nodes.Reduce, lanes: Lanes) -> Term:
         """A sum or mean whose iterators run over the members, as a term over the frame around it."""
         over, body, divide = node.over, node.body, node.name == "mean"
@@ -145,12 +158,6 @@ class Splitter:
             body = nodes.Apply("abs", body)
         elif node.name not in ("sum", "mean"):
             raise NotTensor(node, f"`{node.name}` over {self.members.name} is no sum over {self.members.name}")
-        while not self._iterates(over):
-            if divide or not isinstance(body, nodes.Reduce) or body.name not in ("sum", "mean") or body.name == "mean":
-                raise NotTensor(node, f"the sum over {self.members.name} inside is not added up alone")
-            inner = body.over
-            over = nodes.over([*over.iterators, *inner.iterators], [*over.conditions, *inner.conditions])
-            body = body.body
         child, kept, new = self.lowering.inner(over, lanes, node)
         if not child.frame.size:
             return Term(self.lowering.graph.const(0.0))
