@@ -9,8 +9,10 @@ dimension, of the dimension's length or of length 1 where the value does not dep
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -44,9 +46,10 @@ class Frame:
     root: tuple[tuple[Origin, ...], ...] = ()
     root_shape: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        """The number of lanes."""
+        return math.prod(self.shape)
 
     def binding(self, index: Index) -> Binding | None:
         return (self.bindings or {}).get(index)
@@ -148,7 +151,7 @@ class Extension:
                 view = [1] * len(folded)
                 view[place] = len(codes)
                 segment += (codes * strides[origin.dim]).reshape(view)
-        return folded, list(kept), segment.reshape(-1), int(np.prod(sizes, dtype=np.int64))
+        return folded, list(kept), segment.reshape(-1), math.prod(sizes)
 
 
 def _gather_axes(value: np.ndarray, axis: int, origins: Sequence[Origin], length: int) -> np.ndarray:
