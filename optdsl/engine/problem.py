@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import sympy
 
+from optdsl.engine.assembly import Assembly, assembled
 from optdsl.engine.domains import domains_of, within
 from optdsl.engine.lower import Lowering, lower_over
 from optdsl.engine.residuals import squares_of
-from optdsl.engine.rows import Point, RowSystem, merged, with_affine_slots
+from optdsl.engine.rows import Point, RowSystem, with_affine_slots
 from optdsl.engine.space import GraphFunction, Space
 from optdsl.engine.sweeps import (
     SpaceHessian,
@@ -56,8 +57,7 @@ class ArrayProblem:
         self.jacobian_pattern = self.system.pattern
         self.residuals = squares_of(self._objective, self.width, sign)
         self._hessians: list[tuple[int, SpaceHessian]] | None = None
-        self._position: np.ndarray | None = None
-        self._pattern: Pattern | None = None
+        self._assembly: Assembly | None = None
 
     # --------------------------------------------------------------------------------------------------- structure
 
@@ -66,7 +66,7 @@ class ArrayProblem:
         """The lower triangle of the Lagrangian's Hessian; None where it would be too large."""
         if self._hessians is None:
             self._make_hessian_pattern()
-        return self._pattern
+        return None if self._assembly is None else self._assembly.pattern
 
     def _make_hessian_pattern(self) -> None:
         found: list[tuple[int, SpaceHessian]] = []
@@ -76,11 +76,9 @@ class ArrayProblem:
                 found.extend((at, part) for part in hessian_of(space, self.width))
         except TooManyPairs:
             return
-        blocks = [block for _, part in found for block in part.blocks]
-        empty = np.zeros(0, dtype=np.int64)
-        rows = np.concatenate([empty, *(b.rows for b in blocks)])
-        columns = np.concatenate([empty, *(b.columns for b in blocks)])
-        self._position, self._pattern = merged(rows, columns, (self.width, self.width))
+        places = [(block.rows, block.columns) for _, part in found for block in part.blocks]
+        self._assembly = assembled(places, (self.width, self.width))
+        self._hessians = [(at, part.without_places()) for at, part in found]
 
     def _curved(self) -> Iterator[tuple[int, Space]]:
         """The curved spaces with the first of their rows; -1: the objective."""
@@ -121,8 +119,7 @@ class ArrayProblem:
 
     def hessian(self, x: np.ndarray, multipliers: np.ndarray, weight: float = 1.0) -> np.ndarray:
         """The lower triangle of weight * f'' + sum_i multipliers_i c_i'', in the order of its pattern."""
-        pattern = self.hessian_pattern
-        assert pattern is not None and self._hessians is not None
+        assert self.hessian_pattern is not None and self._hessians is not None and self._assembly is not None
         roots = dict(self._curved())
         total = np.empty(sum(part.size for _, part in self._hessians))
         first, last = 0, -2
@@ -134,9 +131,7 @@ class ArrayProblem:
                 last, weights = at, spread_weights(root, values, self._weights(at, root, multipliers, weight))
             part.values(values, weights[id(part.space)], total[first : first + part.size])
             first += part.size
-        if self._position is None:
-            return total
-        return np.bincount(self._position, weights=total, minlength=pattern.size)
+        return self._assembly.total(total)
 
     def _weights(self, at: int, root: Space, multipliers: np.ndarray, weight: float) -> np.ndarray:
         return np.array([self.sign * weight]) if at < 0 else multipliers[at : at + root.lanes]

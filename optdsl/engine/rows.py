@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from optdsl.engine.space import Affine, Held, Link, Slot, Space
+from optdsl.engine.assembly import assembled
+from optdsl.engine.space import Affine, Held, Link, Slot, Space, entries_of
 from optdsl.engine.sweeps import Values, constant_jacobian, raw_values
-from optdsl.nlp import Pattern
 
 
 def with_affine_slots(space: Space, width: int) -> Space:
@@ -81,10 +81,12 @@ class RowSystem:
         self.point = point or Point()
         self.curved = [(int(at), s) for at, s in zip(self.first, self.spaces, strict=False) if not s.affine]
         self._affine()
-        rows = [self._places[0], *(s.entries.lanes + at for at, s in self.curved)]
-        columns = [self._places[1], *(s.entries.columns for _, s in self.curved)]
-        places = np.concatenate(rows), np.concatenate(columns)
-        self._position, self.pattern = merged(*places, (self.count, width))
+        parts = [self._places]
+        for at, space in self.curved:
+            slots = (entries_of(space.slots[k]) for k in space.local.partial_slots)
+            parts.extend((e.lanes + at, e.columns) for e in slots)
+        self._assembly = assembled(parts, (self.count, width))
+        self.pattern = self._assembly.pattern
 
     def _affine(self) -> None:
         """The affine rows' entries, their places, the matrix (m, n) of them, and their constants (m,)."""
@@ -112,18 +114,7 @@ class RowSystem:
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """The values of the Jacobian, in the order of its pattern."""
-        if not self.curved and self._position is None:
-            return self._entries
-        raw = np.concatenate([self._entries, *(raw_values(s, self.point.values(s, x)) for _, s in self.curved)])
-        if self._position is None:
-            return raw
-        return np.bincount(self._position, weights=raw, minlength=self.pattern.size)
-
-
-def merged(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray | None, Pattern]:
-    """The distinct places of entries, and which of them each entry goes to (None: each to its own)."""
-    keys = rows * np.int64(shape[1]) + columns
-    unique, position = np.unique(keys, return_inverse=True)
-    if len(unique) == len(keys):
-        return None, Pattern(rows, columns, shape)
-    return position, Pattern(unique // shape[1], unique % shape[1], shape)
+        if not self.curved:
+            return self._assembly.total(self._entries)
+        raw = [self._entries, *(raw_values(s, self.point.values(s, x)) for _, s in self.curved)]
+        return self._assembly.total(np.concatenate(raw))

@@ -6,7 +6,7 @@ A `Root` is the space of a whole statement. At a point it is read through `Value
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -205,7 +205,7 @@ def add_hessian_product(
 
 @dataclass(frozen=True, eq=False)
 class PairBlock:
-    """Entries of a Hessian that one pair of slots gives: `rows >= columns` (T,), one for each pair of entries.
+    """Entries of a Hessian that one pair of slots gives: `rows >= columns` (size,), one for each pair of entries.
 
     The values are weights * second at lane `lanes`, times the values of entries `left` of slot a and `right` of slot
     b (None: 1), times `factor` (None: 1).
@@ -217,6 +217,7 @@ class PairBlock:
     left: np.ndarray | None
     right: np.ndarray | None
     factor: np.ndarray | None
+    size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +237,7 @@ class DenseBlock:
     keep: np.ndarray
     symmetric: bool
     factor: np.ndarray | None
+    size: int
 
 
 class TooManyPairs(Exception):
@@ -257,7 +259,12 @@ class SpaceHessian:
     @cached_property
     def size(self) -> int:
         """The number of contributions."""
-        return sum(len(b.rows) for b in self.blocks)
+        return sum(b.size for b in self.blocks)
+
+    def without_places(self) -> SpaceHessian:
+        """The same for evaluating only: once the entries have found their places, rows and columns are not kept."""
+        none = np.zeros(0, dtype=np.int64)
+        return replace(self, blocks=tuple(replace(b, rows=none, columns=none) for b in self.blocks))
 
     def values(self, values: Values, weights: np.ndarray, out: np.ndarray) -> None:
         """The contributions with weights (L,) of the lanes, in the order of the blocks, into `out` (size,)."""
@@ -271,8 +278,8 @@ class SpaceHessian:
         for block, second, (a, b) in zip(
             self.blocks, values.seconds(space), space.local.second_pairs, strict=True
         ):
-            target = out[first : first + len(block.rows)]
-            first += len(block.rows)
+            target = out[first : first + block.size]
+            first += block.size
             weighted = weights * second
             if isinstance(block, DenseBlock):
                 target[...] = _dense_values(block, weighted, space.lanes, inner.get(a), inner.get(b))
@@ -324,7 +331,8 @@ def _block(space: Space, a: int, b: int, left: Entries, right: Entries, width: i
         first, second = left.columns, right.columns
         same = first == second
         factor = np.where(same, 2.0, 1.0) if a != b and same.any() else None
-        return PairBlock(np.maximum(first, second), np.minimum(first, second), None, None, None, factor)
+        rows, columns = np.maximum(first, second), np.minimum(first, second)
+        return PairBlock(rows, columns, None, None, None, factor, len(rows))
     counts_left = np.bincount(left.lanes, minlength=space.lanes)
     counts_right = np.bincount(right.lanes, minlength=space.lanes)
     pairs = int((counts_left.astype(np.float64) * counts_right).sum())
@@ -343,7 +351,7 @@ def _block(space: Space, a: int, b: int, left: Entries, right: Entries, width: i
         same = first == second
         factor = np.where(same, 2.0, 1.0) if same.any() else None
     rows, columns = np.maximum(first, second), np.minimum(first, second)
-    return PairBlock(rows, columns, left.lanes[one], one, other, factor)
+    return PairBlock(rows, columns, left.lanes[one], one, other, factor, len(rows))
 
 
 def _join(
@@ -382,6 +390,7 @@ def _dense_block(space: Space, same: bool, left: Entries, right: Entries, pairs:
         keep,
         same,
         factor,
+        len(keep),
     )
 
 
