@@ -1,0 +1,128 @@
+"""What the layers of a trained model say: dead and saturated units, gradients that vanish or explode by variable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from optdsl.answer.diagnosis_inputs import LayerValues, TrainingRun, TrainingTrace, VariablePart
+from optdsl.answer.diagnosis_landscape import NEAR, Place, last_rate, objective_size, rounded
+from optdsl.answer.solution import Finding
+
+DEAD_SHARE = 0.05
+"""From this share of dead units on they are worth a word. Our choice."""
+TAIL = 0.05
+"""A value lies in a tail where the slope is below this share of the steepest. Our choice."""
+SATURATED, SATURATED_SHARE = 0.95, 0.25
+"""A unit is saturated with this share of the members in its tails; a layer with this share of such units."""
+VANISHED = 1e-5
+"""A gradient, relative to its variable's size, of so little beside the largest one has vanished. Our choice."""
+EXPLODED = 10.0
+"""A plain step of so many times the variable's own size is an explosion. Our choice."""
+
+SLOPES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "sigmoid": lambda z, a: 4.0 * a * (1.0 - a),
+    "logistic": lambda z, a: 4.0 * a * (1.0 - a),
+    "tanh": lambda z, a: 1.0 - a * a,
+}
+"""The slope of functions that saturate, relative to the steepest, at arguments and values (Glorot and Bengio 2010)."""
+
+
+def layer_findings(
+    layers: Sequence[LayerValues],
+    parts: Sequence[VariablePart],
+    trace: TrainingTrace,
+    run: TrainingRun,
+    place: Place,
+) -> tuple[Finding, ...]:
+    """Dead units and saturated ones by layer, then gradients by variable."""
+    found = [*(_dead(layer) for layer in layers), *(_saturated(layer) for layer in layers)]
+    if place.gradient is not None:
+        gradient = np.zeros(len(place.x))
+        gradient[place.free] = place.gradient
+        found.append(_exploding(gradient, place, parts, trace, run))
+        if layers and (place.relative_gradient(objective_size(place, trace)) or 0.0) > NEAR:
+            found.append(_vanishing(gradient, place, parts))
+    return tuple(finding for finding in found if finding is not None)
+
+
+def _where(layer: LayerValues) -> str:
+    line = "" if layer.line is None else f", line {layer.line}"
+    return f"`{layer.name}` ({layer.function}{line})"
+
+
+def _units(values: np.ndarray) -> np.ndarray:
+    """Members by units."""
+    return np.asarray(values).reshape(len(values), -1) if np.ndim(values) else np.asarray(values).reshape(1, 1)
+
+
+def _dead(layer: LayerValues) -> Finding | None:
+    """Units of `relu` that give 0 for every member: no gradient comes through any more (Maas et al. 2013)."""
+    if layer.function != "relu" or not np.size(layer.argument):
+        return None
+    argument = _units(layer.argument)
+    dead = np.asarray((argument <= 0).all(axis=0))
+    if dead.mean() < DEAD_SHARE or len(argument) < 2:
+        return None
+    return Finding(
+        f"Units are dead: {int(dead.sum()):,} of {len(dead):,} in {_where(layer)}.",
+        f"Their argument is negative or 0 for all {len(argument):,} members, so that no gradient reaches them.",
+        "Start again with a lower rate or `init he`; a leaky function, max(z, 0.01*z), keeps units alive.",
+    )
+
+
+def _saturated(layer: LayerValues) -> Finding | None:
+    slope = SLOPES.get(layer.function)
+    if slope is None or not layer.hidden or not np.size(layer.argument):
+        return None
+    flat = slope(_units(layer.argument), _units(layer.value)) < TAIL
+    units = flat.mean(axis=0) >= SATURATED
+    if units.mean() < SATURATED_SHARE:
+        return None
+    return Finding(
+        f"Units are saturated: {int(units.sum()):,} of {len(units):,} in {_where(layer)}.",
+        f"For {100 * flat.mean():.0f}% of the values the slope is below {100 * TAIL:g}% of the steepest.",
+        "Start from smaller weights (`init xavier`) and scale the inputs to about 1.",
+    )
+
+
+def _sizes(gradient: np.ndarray, place: Place, parts: Sequence[VariablePart]) -> list[tuple[float, float, str]]:
+    """Of each variable that no bound holds: the norm of its gradient, its own norm, its name."""
+    return [
+        (float(np.linalg.norm(gradient[p.columns])), float(np.linalg.norm(place.x[p.columns])), p.name)
+        for p in parts
+        if place.free[p.columns].any()
+    ]
+
+
+def _vanishing(gradient: np.ndarray, place: Place, parts: Sequence[VariablePart]) -> Finding | None:
+    """Gradients of one variable far below another's, times the variable's size: what a relative change is worth."""
+    worth = [(slope * size, slope, name) for slope, size, name in _sizes(gradient, place, parts) if size > 0]
+    if len(worth) < 2:
+        return None
+    (least, slope, name), (most, largest, other) = min(worth), max(worth)
+    if least > VANISHED * most:
+        return None
+    return Finding(
+        f"The gradient vanishes at `{name}`.",
+        f"Its norm there is {slope:.2g}, beside {largest:.2g} at `{other}`.",
+        "Use `relu` or residual connections in place of functions that saturate, with `init he` or `init xavier`.",
+    )
+
+
+def _exploding(
+    gradient: np.ndarray, place: Place, parts: Sequence[VariablePart], trace: TrainingTrace, run: TrainingRun
+) -> Finding | None:
+    rate = last_rate(trace)
+    if rate is None or run.method not in ("sgd", "svrg", "saga"):
+        return None
+    steps = [(rate * slope / size, slope, name) for slope, size, name in _sizes(gradient, place, parts) if size > 0]
+    if not steps or max(steps)[0] <= EXPLODED:
+        return None
+    step, slope, name = max(steps)
+    return Finding(
+        f"The gradient explodes at `{name}`.",
+        f"Its norm there is {slope:.2g}: a step of the rate {rate:.3g} moves `{name}` by {step:.2g} times its own size.",
+        f"Clip the gradient (`clip = 1`) or train with a rate of {rounded(rate / step)}.",
+    )

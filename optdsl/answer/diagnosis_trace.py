@@ -1,0 +1,251 @@
+"""What the epochs of a training run say: converged, still falling, oscillating, stalled, diverging, over-fitting.
+
+The numbers in this file are our choices, except where a source is named; tests hold each to a run that provokes its
+sentence and to one that must not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optdsl.answer.diagnosis_inputs import TrainingRun, TrainingTrace
+from optdsl.answer.diagnosis_landscape import NEAR, Place, last_rate, objective_size, rounded
+from optdsl.answer.numbers import number_text
+from optdsl.answer.solution import Finding
+
+GROWN = 0.5
+"""Ending so much above the start, relative to its size or to the whole fall, is divergence."""
+UNMOVED = 1e-3
+"""A loss that never moves by more than this share of its size has not begun to fall."""
+TURNS, AMPLITUDE = 0.5, 0.02
+"""Oscillation: the share of epochs at which the change turns its sign, and the mean change, relative to the fall."""
+FALLING, CLEARLY = 0.01, 2.0
+"""Still falling: the fall from one half of the last third to the other, relative to the whole, in standard errors."""
+LOW, VERY_LOW = 0.1, 0.02
+"""A rate below these shares of the largest stable one is low."""
+RISEN = 0.05
+"""Over-fitting: the rise of the monitored value above its best, the 5% of Prechelt 1998 (GL_5)."""
+BURST = 100.0
+"""A gradient norm of so many times the median is a burst (Pascanu, Mikolov and Bengio 2013 clip there)."""
+
+
+def trace_findings(trace: TrainingTrace, run: TrainingRun, place: Place) -> tuple[Finding, ...]:
+    """One finding on how the loss went, then over-fitting and bursts of the gradient."""
+    return tuple(
+        finding
+        for finding in (_course(trace, run, place), _overfitting(trace, run), _bursts(trace))
+        if finding is not None
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """The epochs' losses, to be made small (epochs,); fell: from the first to the best; tail: the last third."""
+
+    losses: np.ndarray
+    first: float
+    fell: float
+    tail: np.ndarray
+
+    @property
+    def size(self) -> float:
+        return max(abs(self.first), self.fell)
+
+    @property
+    def turns(self) -> float:
+        """The share of changes within the tail that go against the one before."""
+        signs = np.sign(np.diff(self.tail))
+        signs = signs[signs != 0]
+        return float((signs[1:] != signs[:-1]).mean()) if len(signs) > 2 else 0.0
+
+    @property
+    def amplitude(self) -> float:
+        """The mean change from one epoch of the tail to the next."""
+        return float(np.abs(np.diff(self.tail)).mean()) if len(self.tail) > 1 else 0.0
+
+    @property
+    def drop(self) -> tuple[float, float]:
+        """From the first half of the tail to its second the mean falls by so much, with this standard error."""
+        half = len(self.tail) // 2
+        if not half:
+            return 0.0, np.inf
+        early, late = self.tail[:half], self.tail[len(self.tail) - half :]
+        noise = float(np.diff(self.tail).std()) / np.sqrt(2.0) if len(self.tail) > 2 else 0.0
+        return float(early.mean() - late.mean()), noise * np.sqrt(2.0 / half)
+
+
+def _course(trace: TrainingTrace, run: TrainingRun, place: Place) -> Finding | None:
+    shown = np.asarray(trace.loss, dtype=float)
+    if len(shown) < 2:
+        return None
+    losses = -shown if run.sense == "maximize" else shown
+    bad = np.flatnonzero(~np.isfinite(losses))
+    lower = "a lower rate" if (rate := last_rate(trace)) is None else f"a rate of {rounded(rate / 10)}"
+    if len(bad):
+        return Finding(
+            f"The run diverged: the {run.objective} became no number.",
+            f"It is not finite from epoch {trace.epoch[bad[0]]:g} on.",
+            f"Train with {lower}, or clip the gradient: `clip = 1`.",
+        )
+    course = Course(losses, losses[0], losses[0] - losses.min(), losses[-max(4, -(-len(losses) // 3)) :])
+    words = _Words(trace, run, place, course)
+    if losses[-1] > course.first + GROWN * course.size:
+        return words.diverging()
+    if np.ptp(losses) <= UNMOVED * course.size:
+        return words.converged() if words.at_rest else words.stalled()
+    drop, error = course.drop
+    settled = course.amplitude < AMPLITUDE * course.fell
+    if len(course.tail) >= 4 and course.turns >= TURNS and not settled and drop < course.amplitude:
+        return words.oscillating()
+    if drop > FALLING * course.fell and drop > CLEARLY * error:
+        return words.falling()
+    return words.converged() if words.at_rest or place.gradient is None else words.stalled()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Words:
+    """The findings on a course."""
+
+    trace: TrainingTrace
+    run: TrainingRun
+    place: Place
+    course: Course
+
+    @property
+    def at_rest(self) -> bool:
+        relative = self.place.relative_gradient(objective_size(self.place, self.trace))
+        return relative is not None and relative <= NEAR
+
+    @property
+    def rate(self) -> float | None:
+        return last_rate(self.trace)
+
+    @property
+    def share(self) -> float | None:
+        """The rate as a share of the largest stable one."""
+        return None if self.rate is None or self.place.stable is None else self.rate / self.place.stable
+
+    def _from_to(self) -> str:
+        first, last = self.trace.loss[0], self.trace.loss[-1]
+        epochs = len(self.trace.loss)
+        return f"In {epochs:,} epochs the {self.run.objective} went from {number_text(first)} to {number_text(last)}"
+
+    def _lower(self, share: float) -> str:
+        """A rate that is lower, below the stable one where that is known."""
+        if self.rate is None:
+            return "a lower rate"
+        stable = np.inf if self.place.stable is None else self.place.stable / 2
+        return f"a rate of {rounded(min(self.rate * share, stable))}"
+
+    def diverging(self) -> Finding:
+        return Finding(
+            f"The run diverges: the {self.run.objective} ended worse than it began.",
+            f"{self._from_to()}.",
+            f"Train with {self._lower(0.1)}.",
+        )
+
+    def oscillating(self) -> Finding:
+        course, rate = self.course, "" if self.rate is None else f" at a rate of {self.rate:.3g}"
+        return Finding(
+            f"The {self.run.objective} oscillates: the rate is too high.",
+            f"In the last {len(course.tail)} epochs it changes by {course.amplitude:.2g} from one to the next{rate}, "
+            f"turning at {100 * course.turns:.0f}% of them.",
+            f"Train with {self._lower(1 / 3)}, or let it fall: `rate = cosine(...)`.",
+        )
+
+    def falling(self) -> Finding:
+        drop, _ = self.course.drop
+        part = 100 * drop / self.course.fell
+        evidence = f"{self._from_to()}; {part:.2g}% of that in the last {len(self.course.tail)} epochs alone."
+        falling = "rising" if self.run.sense == "maximize" else "falling"
+        if self.share is not None and self.share < LOW:
+            assert self.place.stable is not None
+            return Finding(
+                f"The {self.run.objective} is still {falling}, slowly: the rate is low.",
+                f"{evidence} The rate is {100 * self.share:.2g}% of the largest stable one.",
+                f"Raise the rate to {rounded(self.place.stable / 4)}.",
+            )
+        return Finding(f"The {self.run.objective} is still {falling}.", evidence, "Train for more epochs.")
+
+    def stalled(self) -> Finding:
+        tail = len(self.course.tail)
+        evidence = f"{self._from_to()}, without a clear change in the last {tail}; yet the gradient is not small."
+        if self.share is not None and self.share < VERY_LOW:
+            assert self.place.stable is not None
+            return Finding(
+                "The run stalled: the rate is too low.",
+                f"{evidence} The rate is {100 * self.share:.2g}% of the largest stable one.",
+                f"Raise the rate to {rounded(self.place.stable / 4)}.",
+            )
+        if self.course.turns >= TURNS and not self.run.full_batch:
+            return Finding(
+                "The run stalled at the noise of its batches.",
+                evidence,
+                "Let the rate fall to 0 at the end: `rate = cosine(...)`.",
+            )
+        return Finding(
+            "The run stalled on a plateau.",
+            evidence,
+            "Raise the rate for a while, or add momentum; scale the inputs if their sizes differ widely.",
+        )
+
+    def converged(self) -> Finding:
+        fell = "rises" if self.run.sense == "maximize" else "falls"
+        drop, _ = self.course.drop
+        return Finding(
+            f"The run converged: the {self.run.objective} {fell} no further.",
+            f"{self._from_to()}; in the last {len(self.course.tail)} by {abs(drop):.2g}.",
+            "Nothing to do here.",
+        )
+
+
+def _overfitting(trace: TrainingTrace, run: TrainingRun) -> Finding | None:
+    if trace.monitored is None:
+        return None
+    values = -trace.monitored if run.monitor_sense == "maximize" else trace.monitored
+    losses = -trace.loss if run.sense == "maximize" else trace.loss
+    known = np.isfinite(values) & np.isfinite(losses)
+    values, losses, epochs = values[known], losses[known], trace.epoch[known]
+    if len(values) < 4:
+        return None
+    best = int(values.argmin())
+    after = values[best + 1 :]
+    if len(after) < 2:
+        return None
+    recent = float(after[-max(1, len(after) // 3) :].mean())
+    noise = float(np.median(np.abs(np.diff(values))))
+    rise = recent - values[best]
+    trained_on = losses[best] - losses[-1]
+    if rise <= max(RISEN * abs(values[best]), 2.0 * noise) or trained_on <= 0:
+        return None
+    name = run.monitor or "monitored value"
+    worse = "fallen" if run.monitor_sense == "maximize" else "risen"
+    sign = -1.0 if run.monitor_sense == "maximize" else 1.0
+    improved = "rose" if run.sense == "maximize" else "fell"
+    return Finding(
+        f"The model over-fits: {name} gets worse while the {run.objective} still improves.",
+        f"{name} was best, {number_text(sign * values[best])}, after epoch {epochs[best]:g}, and has {worse} to "
+        f"{number_text(sign * values[-1])}; meanwhile the {run.objective} {improved} by {number_text(trained_on)}.",
+        f"Stop near epoch {epochs[best]:g} with `patience`, which restores the best parameters, or add `weight_decay`.",
+    )
+
+
+def _bursts(trace: TrainingTrace) -> Finding | None:
+    if trace.gradient_norm is None:
+        return None
+    known = np.isfinite(trace.gradient_norm)
+    norms, epochs = trace.gradient_norm[known], trace.epoch[known]
+    if len(norms) < 5:
+        return None
+    usual, worst = float(np.median(norms)), int(norms.argmax())
+    # A large gradient at the start, which then falls, is no burst.
+    before = norms[:worst]
+    if not len(before) or norms[worst] <= BURST * max(usual, float(np.median(before))):
+        return None
+    return Finding(
+        "The gradient burst.",
+        f"In epoch {epochs[worst]:g} its norm was {norms[worst]:.3g}, {norms[worst] / usual:.2g} times the usual one.",
+        f"Clip the gradient: `clip = {rounded(3 * usual)}`.",
+    )
