@@ -218,6 +218,8 @@ class ArrayFunctions(FunctionRules):
             if parameter in row.needs_symmetric:
                 self.require_symmetric(arguments[k], node.args[k], name, context)
         self._data_arguments(node, arguments, row)
+        if name in METRICS:
+            arguments = self._metric_arguments(node, arguments, row)
         if name in METRICS and context.mode == "model":
             self.fault(
                 "metric-in-model",
@@ -229,7 +231,7 @@ class ArrayFunctions(FunctionRules):
         values = [self.evaluate_data(a, context) for a in arguments]
         if all(v is not None for v in values):
             return self._computed(node, row, arguments, values)
-        axes = tuple(self._result_axis(node, arguments, k, size) for k, size in enumerate(shape))
+        axes = tuple(self._result_axis(row, arguments, k, size) for k, size in enumerate(shape))
         indices = tuple(self.marker.fresh() for _ in axes)
         positions = sympy.Tuple(*[nodes.Position(a.term, i) for a, i in zip(axes, indices, strict=True)])
         blocks = [nodes.Block(a.body, *a.eaches) if a.axes else a.body for a in arguments]
@@ -270,7 +272,7 @@ class ArrayFunctions(FunctionRules):
             constant = self.elaborator.constant(result.reshape(1))
             return Arr(constant.body.xreplace({constant.indices[0]: sympy.Integer(1)}))
         constant = self.elaborator.constant(result)
-        axes = tuple(self._result_axis(node, arguments, k, size) for k, size in enumerate(result.shape))
+        axes = tuple(self._result_axis(row, arguments, k, size) for k, size in enumerate(result.shape))
         indices = tuple(self.marker.fresh() for _ in axes)
         slots = [
             s
@@ -279,8 +281,10 @@ class ArrayFunctions(FunctionRules):
         ]
         return Arr(shapes.at(self.marker, constant, slots)[0], axes, indices)
 
-    def _result_axis(self, node: tree.Call, arguments: Sequence[Arr], k: int, size: int) -> Axis:
+    def _result_axis(self, row: Any, arguments: Sequence[Arr], k: int, size: int) -> Axis:
         """The axis of an argument where the result has it too, else a positional one."""
+        if "label" in row.parameters:
+            return arguments[0].axes[-1]  # by class
         for argument in arguments:
             if len(argument.axes) > k:
                 axis = argument.axes[k]

@@ -92,6 +92,15 @@ class Broadcasting:
             mapping.update({i: s for i, s in zip(array.indices_of(k), slots, strict=True) if i != s})
         return mapping
 
+    def along(self, array: Arr, target: Arr, span: Span) -> Arr:
+        """The array along the axes of another, which must be its own: nothing is broadcast."""
+        for mine, theirs in zip(target.axes, array.axes, strict=True):
+            if not mine.same_as(theirs):
+                self._axes_differ(target, array, mine, theirs, span)
+        mapping = self._alignment(array, target.axes, target.indices)
+        body, conditions = shapes.replace_in(self.marker, array, mapping)
+        return Arr(body, target.axes, target.indices, conditions)
+
     def align(self, array: Arr, axes: Sequence[Axis], indices: Sequence[Any]) -> sympy.Expr:
         """The body of an array along the last of `axes`."""
         return shapes.replace_in(self.marker, array, self._alignment(array, axes, indices))[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -64,6 +65,24 @@ class FunctionRules:
                     if len(row.data_arguments) < len(row.parameters)
                     else f"`{node.name}` is a function of data; model it with integer variables and constraints",
                 )
+
+    def _metric_arguments(self, node: tree.Call, arguments: list[Arr], row: Any) -> list[Arr]:
+        """Two arguments of a metric along the same axes; labels become positions in the axis of the classes."""
+        if len(arguments) != 2 or not arguments[0].axes:
+            return arguments
+        first, second = arguments
+        labels = "label" in row.parameters
+        axes = first.axes[:-1] if labels else first.axes
+        if len(axes) != len(second.axes) or (labels and first.axes[-1].arity != 1):
+            return arguments  # the shapes are reported
+        target = Arr(first.body, axes, first.indices[: sum(axis.arity for axis in axes)])
+        along = self.elaborator.along(second, target, node.span)
+        if not labels:
+            return [first, along]
+        classes = first.axes[-1]
+        position = nodes.Position(classes.term, *classes.prefix, along.body)
+        self.marker.mark(position, node.args[1].span)
+        return [first, replace(along, body=position)]
 
     def _reduced(self, name: str, array: Arr, over: nodes.Over, extra: Sequence[sympy.Expr]) -> Arr:
         body = reduce_node(name, array.body, over, extra)

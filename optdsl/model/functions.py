@@ -268,10 +268,10 @@ class Functions(ArrayFunctions):
             )
         axis = len(logits.axes) - 1
         total = self._fold_axis("logsumexp", logits, axis, ())
-        bodies = self.elaborator.align(label, total.axes, total.indices)
+        along = self.elaborator.along(label, total, node.span)
         (last,) = logits.indices_of(axis)
-        picked, conditions = shapes.replace_in(self.marker, logits, {last: bodies})
-        merged = shapes.merge_conditions([total.conditions, conditions])
+        picked, conditions = shapes.replace_in(self.marker, logits, {last: along.body})
+        merged = shapes.merge_conditions([total.conditions, conditions, along.conditions])
         return Arr(total.body - picked, total.axes, total.indices, merged)
 
     # ----------------------------------------------------------------------------------------- functions of sets

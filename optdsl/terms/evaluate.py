@@ -19,6 +19,7 @@ from optdsl.data.members import IntegerLabels, TextLabels, find, object_array
 from optdsl.terms import nodes
 from optdsl.terms.fold import Fold
 from optdsl.terms.frame import Extension, Frame
+from optdsl.terms.joined import is_text, joined
 from optdsl.terms.lanes import Family, LaneFault, LaneSets, Members, Value
 from optdsl.terms.nodes import Index
 
@@ -63,20 +64,27 @@ class Lanes(LaneSets):
         """A condition over the frame, as bool."""
         return np.asarray(self.numbers(expression, frame), dtype=bool)
 
-    def pick(self, frame: Frame, branches: Sequence[tuple[np.ndarray, sympy.Basic]]) -> np.ndarray:
+    def pick(self, frame: Frame, branches: Sequence[tuple[np.ndarray, sympy.Basic]]) -> Value:
         """The value of the branch whose mask holds at each lane (the masks partition the lanes)."""
         for mask, branch in branches:
             if mask.all():
-                return self.numbers(branch, frame)
-        parts = []
-        for mask, branch in branches:
-            if mask.any():
-                extension = self.filtered(frame, mask)
-                parts.append((extension, self.numbers(branch, extension.child)))
-        result = np.zeros(_spread(frame, [mask for mask, _ in branches], parts))
+                return self._plain(branch, frame)
+        taken = [(self.filtered(frame, mask), branch) for mask, branch in branches if mask.any()]
+        values = [self._plain(branch, extension.child) for extension, branch in taken]
+        labels = None
+        if any(isinstance(value, Members) for value in values):
+            labels, values = joined(values, [branch for _, branch in taken])  # type: ignore[assignment]
+        parts = [(extension, np.asarray(value)) for (extension, _), value in zip(taken, values, strict=True)]
+        kind = np.float64 if labels is None else np.int64
+        result = np.zeros(_spread(frame, [mask for mask, _ in branches], parts), dtype=kind)
         for extension, value in parts:
             extension.scatter(result, value)
-        return result
+        return result if labels is None else Members(labels, result)
+
+    def _plain(self, expression: sympy.Basic, frame: Frame) -> Value:
+        """The value as numbers, or as members where a text is among them."""
+        value = self.evaluate(expression, frame)
+        return value if is_text(value) and frame.size else self.numbers(expression, frame)
 
 
 def _spread(
@@ -197,13 +205,13 @@ def _apply(lanes: Lanes, node: nodes.Apply, frame: Frame) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------- conditions
 
 
-def _choose(lanes: Lanes, node: nodes.Choose, frame: Frame) -> np.ndarray:
+def _choose(lanes: Lanes, node: nodes.Choose, frame: Frame) -> Value:
     condition, then, otherwise = node.args
     holds = lanes.condition(condition, frame)
     return lanes.pick(frame, [(holds, then), (~holds, otherwise)])
 
 
-def _pick(lanes: Lanes, node: nodes.Pick, frame: Frame) -> np.ndarray:
+def _pick(lanes: Lanes, node: nodes.Pick, frame: Frame) -> Value:
     position = lanes.numbers(node.args[0], frame)
     return lanes.pick(frame, [(position == k, branch) for k, branch in enumerate(node.args[1:])])
 
