@@ -1,0 +1,294 @@
+"""Updates: how a step uses a gradient. Each is settings, the names of its memory, and one block of arithmetic.
+
+Notation: x parameters, g gradient, a rate, lambda weight decay, s scratch; all arrays of one block have equal length.
+Updates go over the vector in blocks that stay in the cache, so that a step costs one pass over memory; numbers that
+change by step (a count, a product) are the memory's `numbers`.
+
+Weight decay adds lambda x to the gradient, except in adamw and lion, where it shrinks x by a lambda beside the step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+BLOCK = 16384
+
+
+@dataclass(slots=True)
+class Memory:
+    """What an update remembers between steps: arrays (n,) and numbers by name."""
+
+    arrays: dict[str, np.ndarray]
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+class Update(Protocol):
+    """Settings of an update; `keeps` names its arrays, `begins` its numbers with their first values."""
+
+    @property
+    def keeps(self) -> tuple[str, ...]: ...
+
+    @property
+    def begins(self) -> Mapping[str, float]: ...
+
+    def advance(self, numbers: dict[str, float], rate: float) -> tuple[float, ...]:
+        """The step's coefficients; `numbers` move on by one step."""
+
+    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+        """One step on a block, in place; g and s may be overwritten. memory: the block of each array kept."""
+
+
+def start(update: Update, size: int, dtype: np.dtype) -> Memory:
+    """The memory before the first step."""
+    return Memory({name: np.zeros(size, dtype) for name in update.keeps}, dict(update.begins))
+
+
+def step(update: Update, memory: Memory, x: np.ndarray, gradient: np.ndarray, rate: float, scratch: np.ndarray) -> None:
+    """One step, in place; the gradient is used up. scratch (BLOCK,), of x's type."""
+    coefficients = update.advance(memory.numbers, rate)
+    arrays = [memory.arrays[name] for name in update.keeps]
+    for first in range(0, len(x), BLOCK):
+        part = slice(first, first + BLOCK)
+        block = x[part]
+        update.block(block, gradient[part], scratch[: len(block)], coefficients, [array[part] for array in arrays])
+
+
+def _decayed(g: np.ndarray, x: np.ndarray, s: np.ndarray, weight_decay: float) -> None:
+    if weight_decay:
+        np.multiply(x, weight_decay, out=s)
+        np.add(g, s, out=g)
+
+
+@dataclass(frozen=True, slots=True)
+class SGD:
+    """Stochastic gradients with heavy-ball or Nesterov momentum.
+
+    v = mu v + g;  x -= a v,  or with Nesterov  x -= a (g + mu v). Robbins and Monro 1951; Polyak 1964;
+    Sutskever and others 2013, eqs. 1 to 4, with the rate taken out of v.
+    """
+
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    begins: ClassVar[Mapping[str, float]] = {}
+
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """The velocity, where there is momentum."""
+        return ("velocity",) if self.momentum else ()
+
+    def advance(self, numbers: dict[str, float], rate: float) -> tuple[float, ...]:
+        """The rate."""
+        return (rate,)
+
+    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+        """One step on a block."""
+        _decayed(g, x, s, self.weight_decay)
+        if self.momentum:
+            v = memory[0]
+            np.multiply(v, self.momentum, out=v)
+            np.add(v, g, out=v)
+            if self.nesterov:
+                np.multiply(v, self.momentum, out=s)
+                np.add(g, s, out=g)
+            else:
+                g = v
+        np.multiply(g, c[0], out=s)
+        np.subtract(x, s, out=x)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaGrad:
+    """q += g^2;  x -= a g / (sqrt(q) + epsilon). Duchi, Hazan and Singer 2011, figure 1, the diagonal form."""
+
+    epsilon: float = 1e-10
+    weight_decay: float = 0.0
+    keeps: ClassVar[tuple[str, ...]] = ("squares",)
+    begins: ClassVar[Mapping[str, float]] = {}
+
+    def advance(self, numbers: dict[str, float], rate: float) -> tuple[float, ...]:
+        """The rate."""
+        return (rate,)
+
+    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+        """One step on a block."""
+        (q,) = memory
+        _decayed(g, x, s, self.weight_decay)
+        np.multiply(g, g, out=s)
+        np.add(q, s, out=q)
+        np.sqrt(q, out=s)
+        np.add(s, self.epsilon, out=s)
+        np.divide(g, s, out=s)
+        np.multiply(s, c[0], out=s)
+        np.subtract(x, s, out=x)
+
+
+@dataclass(frozen=True, slots=True)
+class RMSProp:
+    """q = r q + (1 - r) g^2;  v = mu v + g / (sqrt(q) + epsilon);  x -= a v. Tieleman and Hinton 2012, lecture 6e."""
+
+    smoothing: float = 0.99
+    momentum: float = 0.0
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    begins: ClassVar[Mapping[str, float]] = {}
+
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """The mean of squares, and the velocity where there is momentum."""
+        return ("squares", "velocity") if self.momentum else ("squares",)
+
+    def advance(self, numbers: dict[str, float], rate: float) -> tuple[float, ...]:
+        """The rate."""
+        return (rate,)
+
+    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+        """One step on a block."""
+        q = memory[0]
+        _decayed(g, x, s, self.weight_decay)
+        np.multiply(q, self.smoothing, out=q)
+        np.multiply(g, g, out=s)
+        np.multiply(s, 1 - self.smoothing, out=s)
+        np.add(q, s, out=q)
+        np.sqrt(q, out=s)
+        np.add(s, self.epsilon, out=s)
+        np.divide(g, s, out=s)
+        if self.momentum:
+            v = memory[1]
+            np.multiply(v, self.momentum, out=v)
+            np.add(v, s, out=v)
+            np.multiply(v, c[0], out=s)
+        else:
+            np.multiply(s, c[0], out=s)
+        np.subtract(x, s, out=x)
+
+
+@dataclass(frozen=True, slots=True)
+class Adam:
+    """Kingma and Ba 2015, algorithm 1; decoupled: adamw (Loshchilov and Hutter 2019, algorithm 2).
+
+    m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  x -= a (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon).
+    Deviation: the decay of adamw is multiplied by the rate, as everywhere by now. Kept are m / (1 - b1) and v / (1 - b2), which saves two passes; the factors go into the coefficients.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    decoupled: bool = False
+    keeps: ClassVar[tuple[str, ...]] = ("first", "second")
+    begins: ClassVar[Mapping[str, float]] = {"step": 0}
+
+    def advance(self, numbers: dict[str, float], rate: float) -> tuple[float, ...]:
+        """The factor of m / (sqrt(v) + e), this e, and the factor of x."""
+        numbers["step"] += 1
+        t = numbers["step"]
+        scale = (1 - self.beta2) / (1 - self.beta2**t)
+        factor = rate * (1 - self.beta1) / (1 - self.beta1**t) / math.sqrt(scale)
+        return factor, self.epsilon / math.sqrt(scale), 1 - rate * self.weight_decay
+
+    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+        """One step on a block."""
+        m, v = memory
+        factor, epsilon, shrink = c
+        if not self.decoupled:
+            _decayed(g, x, s, self.weight_decay)
+        elif self.weight_decay:
+            np.multiply(x, shrink, out=x)
+        np.multiply(m, self.beta1, out=m)
+        np.add(m, g, out=m)
+        np.multiply(v, self.beta2, out=v)
+        np.multiply(g, g, out=g)
+        np.add(v, g, out=v)
+        np.sqrt(v, out=s)
+        np.add(s, epsilon, out=s)
+        np.divide(m, s, out=s)
+        np.multiply(s, factor, out=s)
+        np.subtract(x, s, out=x)
+
+
+@dataclass(frozen=True, slots=True)
+class NAdam:
+    """Adam with Nesterov momentum: Dozat 2016, algorithm 2, with mu_t = b1 (1 - 0.96^(t psi) / 2).
+
+    x -= a (mu_{t+1} m / (1 - p_{t+1}) + (1 - mu_t) g / (1 - p_t)) / (sqrt(v / (1 - b2^t)) + epsilon), p_t = mu_1 .. mu_t.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    psi: float = 0.004
+    weight_decay: float = 0.0
+    keeps: ClassVar[tuple[str, ...]] = ("first", "second")
+    begins: ClassVar[Mapping[str, float]] = {"step": 0, "product": 1.0}
+
+    def advance(self, numbers: dict[str, float], rate: float) -> tuple[float, ...]:
+        """The factors of m and of g over sqrt(v) + e, and this e."""
+        numbers["step"] += 1
+        t = numbers["step"]
+        here = self.beta1 * (1 - 0.5 * 0.96 ** (t * self.psi))
+        there = self.beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * self.psi))
+        numbers["product"] *= here
+        product = numbers["product"]
+        scale = 1 / math.sqrt(1 - self.beta2**t)
+        of_m, of_g = there / (1 - product * there), (1 - here) / (1 - product)
+        return rate * of_m / scale, rate * of_g / scale, self.epsilon / scale
+
+    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+        """One step on a block."""
+        m, v = memory
+        of_m, of_g, epsilon = c
+        _decayed(g, x, s, self.weight_decay)
+        np.multiply(m, self.beta1, out=m)
+        np.multiply(g, 1 - self.beta1, out=s)
+        np.add(m, s, out=m)
+        np.multiply(v, self.beta2, out=v)
+        np.multiply(g, g, out=s)
+        np.multiply(s, 1 - self.beta2, out=s)
+        np.add(v, s, out=v)
+        np.multiply(g, of_g, out=g)
+        np.multiply(m, of_m, out=s)
+        np.add(g, s, out=g)
+        np.sqrt(v, out=s)
+        np.add(s, epsilon, out=s)
+        np.divide(g, s, out=g)
+        np.subtract(x, g, out=x)
+
+
+@dataclass(frozen=True, slots=True)
+class Lion:
+    """Chen and others 2023, algorithm 2, with decoupled weight decay.
+
+    x -= a (sign(b1 m + (1 - b1) g) + lambda x);  m = b2 m + (1 - b2) g.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    keeps: ClassVar[tuple[str, ...]] = ("first",)
+    begins: ClassVar[Mapping[str, float]] = {}
+
+    def advance(self, numbers: dict[str, float], rate: float) -> tuple[float, ...]:
+        """The rate, and the factor of x."""
+        return rate, 1 - rate * self.weight_decay
+
+    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+        """One step on a block."""
+        (m,) = memory
+        rate, shrink = c
+        if self.weight_decay:
+            np.multiply(x, shrink, out=x)
+        # b1 m + (1 - b1) g = b1 (m - g) + g, likewise with b2: one difference serves both.
+        np.subtract(m, g, out=m)
+        np.multiply(m, self.beta1, out=s)
+        np.add(s, g, out=s)
+        np.sign(s, out=s)
+        np.multiply(s, rate, out=s)
+        np.subtract(x, s, out=x)
+        np.multiply(m, self.beta2, out=m)
+        np.add(m, g, out=m)
