@@ -7,6 +7,8 @@ Source: Boyd and Vandenberghe (2004), sections 3.1.4, 3.1.5 and A.5.5.
 
 from __future__ import annotations
 
+import math
+
 import sympy
 
 from optdsl.classify.collect import Collector
@@ -25,27 +27,34 @@ def form(expression: sympy.Expr, place: Place) -> Forms | None:
     key = (id(place.frame), expression)
     if key not in place.forms:
         found = None
-        if _may_be_quadratic(expression):
+        if _degree(expression) == 2:
             columns = len(place.facts.lower)
             found = forms_of(Collector(place.facts.lanes, Auxiliary(columns)), expression, place.frame)
         place.forms[key] = (place.frame, found if found is not None and found.curved else None)
     return place.forms[key][1]
 
 
-def _may_be_quadratic(expression: sympy.Expr) -> bool:
-    """A look at the nodes that spares forming matrices: only sums, products, squares, and sums over sets."""
-    if not has_variables(expression) or isinstance(expression, nodes.VariableEntry):
-        return True
+def _degree(expression: sympy.Basic) -> float:
+    """The degree as a look at the nodes gives it; infinite for what is no polynomial. It spares forming matrices."""
+    if not has_variables(expression):
+        return 0
+    if isinstance(expression, nodes.VariableEntry):
+        return 1
     if isinstance(expression, sympy.Pow):
         base = expression.base.slots[0] if is_apply(expression.base, "quadratic_norm") else expression.base
-        return bool(expression.exp == 2) and _may_be_quadratic(base)
+        if base is not expression.base:  # the root of a quadratic, squared
+            return _degree(base) if expression.exp == 2 else math.inf
+        return 2 * _degree(base) if expression.exp == 2 else math.inf
     if isinstance(expression, nodes.Apply):
-        return expression.name == "convex_quadratic" and _may_be_quadratic(expression.slots[0])
+        return _degree(expression.slots[0]) if expression.name == "convex_quadratic" else math.inf
     if isinstance(expression, nodes.Reduce):
-        return expression.name in ("sum", "mean", "sumsq") and _may_be_quadratic(expression.body)
-    if isinstance(expression, (sympy.Add, sympy.Mul, nodes.Choose, nodes.Pick)):
-        return all(_may_be_quadratic(part) for part in expression.args if isinstance(part, sympy.Expr))
-    return False
+        times = {"sum": 1, "mean": 1, "sumsq": 2}.get(expression.name, math.inf)
+        return times * _degree(expression.body)
+    if isinstance(expression, sympy.Mul):
+        return sum(_degree(a) for a in expression.args)
+    if isinstance(expression, (sympy.Add, nodes.Choose, nodes.Pick)):
+        return max(_degree(a) for a in expression.args if isinstance(a, sympy.Expr))
+    return math.inf
 
 
 def norm_of(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
