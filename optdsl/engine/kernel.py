@@ -98,7 +98,7 @@ class Kernel:
     def _one_lane(self, slots: Sequence[np.ndarray], out: np.ndarray) -> bool:
         """Whether Python's floats could do it: they raise where arrays answer nan or infinity."""
         if self._scalar is None:
-            self._scalar = _scalar_code(self._graph, self._outputs)
+            self._scalar = scalar_code(self._graph, self._outputs)
         try:
             out[:, 0] = self._scalar([s[0] for s in slots])
         except (ArithmeticError, ValueError):
@@ -188,7 +188,7 @@ def _statement(op: tuple[Any, ...], arguments: list[str], target: str, kernels: 
     return f"{target}[...] = f_{name}({', '.join(arguments)})"
 
 
-def _scalar_code(graph: Graph, outputs: Sequence[int]) -> Scalar:
+def scalar_code(graph: Graph, outputs: Sequence[int]) -> Scalar:
     """The function of one lane, in Python's floats; raises where the value is no finite number."""
     lines: list[str] = []
     names: dict[int, str] = {}
