@@ -10,6 +10,7 @@ import numpy as np
 
 from optdsl.answer.assemble import class_of, conflict_answer, constraint_answers, ray_answer, variable_answers
 from optdsl.answer.engine_methods import MULTISTART, MULTISTART_OPTIONS, Choice, choose_method, make_method
+from optdsl.answer.kinked import SMOOTHINGS, Ended, lifted, sharpened
 from optdsl.answer.landscape import landscape_of
 from optdsl.answer.local_checks import LocalPoint, judge_locally, off_edges, row_scales
 from optdsl.answer.second_look import look_again
@@ -36,8 +37,9 @@ from optdsl.model.model import Model
 from optdsl.nlp import Nlp
 
 FEASIBLE = 1e-6
-SMOOTHINGS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
-"""How far kinks are rounded off, one run after the other, each from the point of the one before."""
+LIFTING = ("ipm", "sqp", "augmented_lagrangian")
+"""Methods that, asked for, take the rows that lifted kinks bring."""
+LIFTED = "kinks are lifted into constraints, and everything is smooth"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,17 +64,29 @@ class Prepared:
     """Whether the method was asked for: then it runs once, from the start given."""
     given: bool = False
     """Whether the model gives a start."""
+    lift: frozenset[int] = frozenset()
+    """The kinks that are lifted."""
 
     @property
     def model(self) -> Model:
         return self.analysis.model
 
 
-def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object]) -> Prepared:
-    """The compiled model. Raises NotSolvable where the engine cannot take it, with the place and the reason."""
+def prepare(
+    analysis: Analysis, method: str | None, options: Mapping[str, object], lifting: bool = True
+) -> Prepared:
+    """The compiled model. Raises NotSolvable where the engine cannot take it, with the place and the reason.
+
+    lifting: whether kinks may become constraints.
+    """
     model = analysis.model
     _refuse(analysis)
-    smoothing = SMOOTHINGS[0] if _kinked(analysis) else 0.0
+    kinks = _rough(analysis) == "kinks" and method != "direct_search"
+    if kinks and lifting and (method is None or method in (*LIFTING, MULTISTART)):
+        prepared = _prepared_lifted(analysis, method, options)
+        if prepared is not None:
+            return prepared
+    smoothing = SMOOTHINGS[0] if kinks else 0.0
     problem = _problem(analysis, smoothing)
     if method is None and problem.residuals is None:  # then the method is free to take rows
         problem = _problem(analysis, smoothing, domain_rows=True)
@@ -80,6 +94,28 @@ def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object
     notes = _give_start(model, problem)
     choice = _chosen(analysis, problem, method)
     return Prepared(analysis, problem, choice, notes, options, method is not None, given)
+
+
+def _prepared_lifted(analysis: Analysis, method: str | None, options: Mapping[str, object]) -> Prepared | None:
+    """The compiled model with kinks lifted into constraints; None where none are worth it."""
+    notes: list[str] = []
+    given: list[bool] = []
+
+    def make(smoothing: float, lift: frozenset[int] | None) -> ModelProblem:
+        return _problem(analysis, smoothing, method is None, lift)
+
+    def give_start(problem: ModelProblem) -> None:
+        given.append(bool(np.isfinite(problem.start).any()))
+        notes.extend(_give_start(analysis.model, problem))
+
+    found = lifted(make, give_start)
+    if found is None:
+        return None
+    problem, lift = found
+    choice = _chosen(analysis, problem, method)
+    if method is None and choice.name == "ipm":
+        choice = replace(choice, why=LIFTED)
+    return Prepared(analysis, problem, choice, tuple(notes[:1]), options, method is not None, given[0], lift)
 
 
 def takes(analysis: Analysis) -> bool:
@@ -92,9 +128,13 @@ def route_for(analysis: Analysis, method: str | None) -> tuple[Route, int]:
 
     Raises NotSolvable where it cannot, OptionError for a method that cannot.
     """
-    _refuse(analysis)
-    problem = _problem(analysis, SMOOTHINGS[0] if _kinked(analysis) else 0.0)
-    choice = _chosen(analysis, problem, method)
+    if _rough(analysis) == "kinks":
+        prepared = prepare(analysis, method, {})
+        choice, problem = prepared.choice, prepared.problem
+    else:
+        _refuse(analysis)
+        problem = _problem(analysis, 0.0)
+        choice = _chosen(analysis, problem, method)
     return Route(choice.name, "optdsl", choice.why), problem.jacobian_pattern.size
 
 
@@ -140,10 +180,12 @@ def _jump(analysis: Analysis) -> tuple[StatementBodies, str] | None:
     return next(((statement, name) for statement, name in named if name is not None), None)
 
 
-def _problem(analysis: Analysis, smoothing: float, domain_rows: bool = False) -> ModelProblem:
+def _problem(
+    analysis: Analysis, smoothing: float, domain_rows: bool = False, lift: frozenset[int] | None = frozenset()
+) -> ModelProblem:
     model, convex = analysis.model, analysis.convexity == "convex"
     try:
-        return ModelProblem(model, convex=convex, smoothing=smoothing, domain_rows=domain_rows)
+        return ModelProblem(model, convex=convex, smoothing=smoothing, domain_rows=domain_rows, lift=lift)
     except NotLowered as reason:
         where = next((place_of(reason.node, s.marks, s.span) for s in statements_of(model)), None)
         hint = "write it with functions that have derivatives; `optdsl check` shows each statement"
@@ -197,34 +239,49 @@ def _not_solvable(analysis: Analysis, reason: str, span, hint: str) -> NotSolvab
 
 def run(prepared: Prepared, watching: Watching) -> Solution:
     """The checked answer."""
-    problem, answer = _run(prepared, watching)
-    return _solution(prepared, problem, answer)
+    ended = _run(prepared, watching)
+    if ended.rough and prepared.lift and ended.answer.outcome.ending not in (Ending.INTERRUPTED, Ending.TIME_LIMIT):
+        # what was lifted is not held down where it ended, or nothing was found: the kinks are rounded off instead
+        rounded = prepare(prepared.analysis, None, prepared.options, lifting=False)
+        other = _run(replace(rounded, asked=prepared.asked), watching)
+        if not other.rough or not _ended_lower(ended, other):
+            prepared, ended = rounded, other
+    return _solution(prepared, ended)
 
 
-def _run(prepared: Prepared, watching: Watching) -> tuple[ModelProblem, LocalAnswer]:
+def _ended_lower(one: Ended, other: Ended) -> bool:
+    """Whether a run ended well, and lower than another one or that did not."""
+    if one.answer.outcome.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE):
+        return False
+    if other.answer.outcome.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE, Ending.NO_PROGRESS):
+        return True
+    mine, theirs = (end.problem.objective(end.problem.settled(end.answer.outcome.x)) for end in (one, other))
+    return bool(mine < theirs)
+
+
+def _run(prepared: Prepared, watching: Watching) -> Ended:
     problem = prepared.problem
     method = make_method(prepared.choice, prepared.options)
     limits = _limits(prepared, watching)
+    rough = _rough(prepared.analysis)
+    two = prepared.model.columns == 2
     if prepared.choice.inner:
-        return problem, _many_starts(prepared, method, limits)
-    if prepared.choice.name == "direct_search" or _jump(prepared.analysis) is not None:
-        outcome = drive(method, problem, limits, _watcher(problem, watching), keep_path=problem.width == 2)
-        return problem, LocalAnswer(outcome, None)
-    answer = solve_locally(problem, method, limits, _watcher(problem, watching), keep_path=problem.width == 2)
+        answer = _many_starts(prepared, method, limits)
+    elif prepared.choice.name == "direct_search" or rough == "jumps":
+        outcome = drive(method, problem, limits, _watcher(problem, watching), keep_path=two)
+        return Ended(problem, LocalAnswer(outcome, None), rough)
+    else:
+        answer = solve_locally(problem, method, limits, _watcher(problem, watching), keep_path=two)
     if not prepared.asked:
         look = look_again(problem, method, answer, limits, prepared.given)
         answer = replace(look.answer, notes=(*look.answer.notes, *filter(None, (look.note,))))
-    if not _kinked(prepared.analysis):
-        return problem, answer
-    for smoothing in SMOOTHINGS[1:]:
-        if answer.outcome.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE, Ending.NO_PROGRESS):
-            break
-        sharper = _problem(prepared.analysis, smoothing, problem.domain_rows)
-        sharper.start = answer.outcome.x
-        problem, answer = sharper, solve_locally(
-            sharper, method, _limits(prepared, watching), _watcher(sharper, watching)
-        )
-    return problem, answer
+    if rough != "kinks":
+        return Ended(problem, answer, rough)
+
+    def remake(smoothing: float, lift: frozenset[int] | None) -> ModelProblem:
+        return _problem(prepared.analysis, smoothing, problem.domain_rows, lift)
+
+    return sharpened(problem, answer, method, remake, prepared.lift, limits)
 
 
 MOST_LISTED = 5
@@ -281,7 +338,8 @@ def _watcher(problem: ModelProblem, watching: Watching) -> Callable[[int, Record
 # --------------------------------------------------------------------------------------------------------- answers
 
 
-def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) -> Solution:
+def _solution(prepared: Prepared, ended: Ended) -> Solution:
+    problem, answer = ended.problem, ended.answer
     model, analysis, outcome = prepared.model, prepared.analysis, answer.outcome
     objective = model.objective
     base = Solution(
@@ -311,17 +369,19 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
         )
     if outcome.ending is Ending.UNBOUNDED:
         reached = problem.sign * outcome.record.objective
+        ray = _ray(problem, outcome)
         why = f"the objective went to {reached:.3g} along the steps, and no end was seen"
         return replace(
             base,
             status=Status.UNBOUNDED,
             guarantee=Guarantee.NONE,
-            ray=ray_answer(model, _ray(problem, outcome), why),
+            ray=ray_answer(model, None if ray is None else ray[: model.columns], why),
             show=shown_values(model, None, {}, {}),
         )
-    point = LocalPoint(problem, outcome, *_curvature(problem, answer), _rough(analysis))
+    point = LocalPoint(problem, outcome, *_curvature(problem, answer), ended.rough)
     judged, restored = judge_locally(model, analysis, point, prepared.options)
-    variables = variable_answers(model, outcome.x, restored.reduced_cost)
+    x = outcome.x[: model.columns]
+    variables = variable_answers(model, x, restored.reduced_cost)
     constraints = constraint_answers(model, judged.slacks, restored.duals)
     return replace(
         base,
@@ -331,12 +391,12 @@ def _solution(prepared: Prepared, problem: ModelProblem, answer: LocalAnswer) ->
         bound=judged.bound,
         variables=variables,
         constraints=constraints,
-        show=shown_values(model, outcome.x, variables, constraints),
+        show=shown_values(model, x, variables, constraints),
         checks=judged.checks,
         notes=(*base.notes, *judged.notes),
-        path=outcome.path,
+        path=None if outcome.path is None else outcome.path[:, : model.columns],
         landscape=landscape_of(model),
-        expressions=let_values(model, outcome.x),
+        expressions=let_values(model, x),
     )
 
 

@@ -52,15 +52,16 @@ def judge_locally(
     """The earned status of a point, and the point with its duals in the user's convention."""
     problem, outcome = point.problem, point.outcome
     sign = problem.sign
+    own = slice(0, model.columns)
     restored = Restored(
-        outcome.x,
+        outcome.x[own],
         duals_of(model, problem, -sign * outcome.row_multipliers),
-        np.where(_at_declared(problem, outcome.x), -sign * outcome.bound_multipliers, 0.0),
+        np.where(_at_declared(problem, outcome.x), -sign * outcome.bound_multipliers, 0.0)[own],
         None,
         None,
     )
     residual = stationarity(problem, off_edges(problem, outcome)) if point.smooth else None
-    raw = RawAnswer(RawStatus.OPTIMAL, "optdsl", outcome.x)
+    raw = RawAnswer(RawStatus.OPTIMAL, "optdsl", outcome.x[own])
     answer = TransformedAnswer(raw, restored, residual, row_scales(model, problem, outcome.x))
     return _LocalJudge(model, analysis, answer, dict(options or {}), point).judge(), restored
 
@@ -237,4 +238,5 @@ class _LocalJudge(TransformedJudge):
         return Status.NUMERICAL_ERROR, Guarantee.NONE
 
     def _escape(self) -> Mapping[str, LabelledArray] | None:
-        return None if self.point.escape is None else variable_arrays(self.model, self.point.escape)
+        escape = self.point.escape
+        return None if escape is None else variable_arrays(self.model, escape[: self.model.columns])

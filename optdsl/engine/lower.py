@@ -11,7 +11,8 @@ import sympy
 from optdsl.atoms import ARRAYWISE
 from optdsl.atoms.atom import Absent, Atom
 from optdsl.engine.array_calls import Argument, ArrayFunction
-from optdsl.engine.graph import Graph
+from optdsl.engine.graph import ROUNDED, Graph
+from optdsl.engine.kinks import Kinks, pieces
 from optdsl.engine.reductions import REDUCERS, Reduction
 from optdsl.engine.space import Columns, Data, GraphFunction, Link, Slot, Space
 from optdsl.model.model import Model
@@ -33,11 +34,15 @@ class NotLowered(Exception):
 
 
 class Lowering:
-    """Lowers the templates of one model. With `smoothing` > 0, kinks are rounded off on that scale (see `Graph`)."""
+    """Lowers the templates of one model. With `smoothing` > 0, kinks are rounded off on that scale (see `Graph`).
 
-    def __init__(self, model: Model, smoothing: float = 0.0) -> None:
+    `kinks` hears of each, and may lift it instead.
+    """
+
+    def __init__(self, model: Model, smoothing: float = 0.0, kinks: Kinks | None = None) -> None:
         self.model = model
         self.smoothing = smoothing
+        self.kinks = kinks
         self.lanes = model.lanes
         self._variable: dict[sympy.Basic, bool] = {}
 
@@ -152,7 +157,23 @@ class Builder:
     def _apply(self, node: nodes.Apply) -> int:
         if node.name == "pow":
             return self._power(*node.slots)
-        return self.graph.apply(node.name, *(self.lower(a) for a in node.slots))
+        return self.kinked(node.name, *(self.lower(a) for a in node.slots))
+
+    def kinked(self, name: str, *arguments: int, liftable: bool = True) -> int:
+        """The node of a function of nodes that may have kinks."""
+        kinks = self.lowering.kinks
+        if kinks is not None and name in ROUNDED:
+            known = pieces(self.graph, name, arguments)
+            if known is not None:
+                lifted = kinks.met(self, known[0], [(self, piece, None) for piece in known[1]], liftable)
+                if lifted is not None:
+                    return lifted
+        return self.graph.apply(name, *arguments)
+
+    def folded(self, extreme: str, child: Builder, member: int, target: np.ndarray) -> int | None:
+        """The node of the largest or smallest of a child's lanes where it is lifted, else None."""
+        kinks = self.lowering.kinks
+        return None if kinks is None else kinks.met(self, extreme, [(child, member, target)])
 
     # -------------------------------------------------------------------------------------------- other lanes
 

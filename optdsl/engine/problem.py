@@ -9,10 +9,10 @@ import sympy
 
 from optdsl.engine.assembly import Assembly, assembled
 from optdsl.engine.domains import domains_of, within
+from optdsl.engine.kinks import Kinks
 from optdsl.engine.lower import Lowering, lower_over
 from optdsl.engine.residuals import squares_of
 from optdsl.engine.rows import Point, RowSystem, with_affine_slots
-from optdsl.engine.scalar import ScalarProgram
 from optdsl.engine.space import GraphFunction, Space
 from optdsl.engine.sweeps import (
     SpaceHessian,
@@ -59,10 +59,6 @@ class ArrayProblem:
         self.residuals = squares_of(self._objective, self.width, sign)
         self._hessians: list[tuple[int, SpaceHessian]] | None = None
         self._assembly: Assembly | None = None
-        self._small = ScalarProgram.of(
-            self._objective, self.system.spaces, self.width, self.jacobian_pattern
-        )
-        """Answers first where the problem is small."""
 
     # --------------------------------------------------------------------------------------------------- structure
 
@@ -97,16 +93,10 @@ class ArrayProblem:
         """f(x)."""
         if self._objective is None:
             return 0.0
-        known = None if self._small is None else self._small.objective(x)
-        if known is not None:
-            return self.sign * known
         return self.sign * float(self._point.values(self._objective, x).value(self._objective)[0])
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """The gradient of f (n,)."""
-        known = None if self._small is None else self._small.gradient(x)
-        if known is not None:
-            return self.sign * known
         total = np.zeros(self.width)
         if self._objective is not None:
             values = self._point.values(self._objective, x)
@@ -122,21 +112,15 @@ class ArrayProblem:
 
     def constraints(self, x: np.ndarray) -> np.ndarray:
         """c(x) (m,)."""
-        known = None if self._small is None else self._small.constraints(x)
-        return self.system.values(x) if known is None else known
+        return self.system.values(x)
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """The values of c's Jacobian, in the order of its pattern."""
-        known = None if self._small is None else self._small.jacobian(x)
-        return self.system.jacobian(x) if known is None else known
+        return self.system.jacobian(x)
 
     def hessian(self, x: np.ndarray, multipliers: np.ndarray, weight: float = 1.0) -> np.ndarray:
         """The lower triangle of weight * f'' + sum_i multipliers_i c_i'', in the order of its pattern."""
         assert self.hessian_pattern is not None and self._hessians is not None and self._assembly is not None
-        if self._small is not None:
-            known = self._small.hessian(x, multipliers, self.sign * weight, self._assembly.pattern)
-            if known is not None:
-                return known
         roots = dict(self._curved())
         total = np.empty(sum(part.size for _, part in self._hessians))
         first, last = 0, -2
@@ -169,14 +153,22 @@ class ModelProblem(ArrayProblem):
 
     Columns are the model's; rows are the relations' instances, constraint after constraint; `places` says for each
     relation (constraint's number, relation's number). Domains of functions tighten the bounds and, with
-    `domain_rows`, add rows after those of the model. Raises NotLowered for what the engine has no derivatives for.
+    `domain_rows`, add rows after those of the model. Kinks that are lifted (`lift`: their numbers; None: all) bring
+    columns and rows after all others. Raises NotLowered for what the engine has no derivatives for.
     """
 
     def __init__(
-        self, model: Model, *, convex: bool = False, smoothing: float = 0.0, domain_rows: bool = False
+        self,
+        model: Model,
+        *,
+        convex: bool = False,
+        smoothing: float = 0.0,
+        domain_rows: bool = False,
+        lift: frozenset[int] | None = frozenset(),
     ) -> None:
         self.model, self.domain_rows = model, domain_rows
-        lowering = Lowering(model, smoothing)
+        self.kinks = Kinks(model.columns, lift)
+        lowering = Lowering(model, smoothing, self.kinks)
         objective = model.objective
         self.places: list[tuple[int, int]] = []
         rows: list[Space] = []
@@ -189,14 +181,21 @@ class ModelProblem(ArrayProblem):
                 rows.append(lowering.space(relation.body, frame))
                 lower.append(_side(model, relation.lower, frame, -np.inf))
                 upper.append(_side(model, relation.upper, frame, np.inf))
-        *self.declared, start = _columns(model)
-        *bounds, inside = within(list(domains_of(lowering)), *self.declared)
+        body = None if objective is None else lower_over(lowering, objective.body, None)
+        *self.declared, start = _columns(model, self.kinks.width)
+        plain = Lowering(model, smoothing)  # rows of domains are not lifted
+        *bounds, inside = within(list(domains_of(plain)), *self.declared)
         for space in inside if domain_rows else ():
             rows.append(space)
             lower.append(np.zeros(space.lanes))
             upper.append(np.full(space.lanes, np.inf))
+        self._own_rows = sum(space.lanes for space in rows)
+        for lifted in self.kinks.rows:
+            rows.append(lifted.space)
+            lower.append(np.full(lifted.space.lanes, 0.0 if lifted.lower else -np.inf))
+            upper.append(np.full(lifted.space.lanes, np.inf if lifted.lower else 0.0))
         super().__init__(
-            None if objective is None else lower_over(lowering, objective.body, None),
+            body,
             rows,
             (np.concatenate(lower), np.concatenate(upper)),
             (bounds[0], bounds[1]),
@@ -204,6 +203,49 @@ class ModelProblem(ArrayProblem):
             sign=-1.0 if objective is not None and objective.sense == "maximize" else 1.0,
             convex=convex,
         )
+
+    def settled(self, x: np.ndarray) -> np.ndarray:
+        """The point (n,) with the auxiliary variables of lifted kinks at the values of their functions."""
+        return self.kinks.settled(x) if self.kinks.lifted else x
+
+    @property
+    def lifted_rows(self) -> slice:
+        """Which rows are those of lifted kinks."""
+        return slice(self._own_rows, self.count)
+
+    def pressed(self, points: Sequence[np.ndarray], multipliers: np.ndarray | None = None) -> frozenset[int]:
+        """The lifted kinks that are held down (those of `min` up) by all slopes at all of the points (n,), by number.
+
+        Slopes are those of the objective, of rows with one side, and of the rows of kinks that these stand in; with
+        `multipliers` of the model's rows those of the Lagrangian instead.
+        """
+        columns = np.full(self.width, -1)
+        want = np.zeros(self.width)
+        for kink in self.kinks.found:
+            if kink.columns is not None:
+                columns[kink.columns] = kink.number
+                want[kink.columns] = 1.0 if kink.extreme == "max" else -1.0
+        owner = np.full(self.count, -1)
+        first = self._own_rows
+        for lifted in self.kinks.rows:
+            owner[first : first + lifted.space.lanes] = lifted.number
+            first += lifted.space.lanes
+        at = self.jacobian_pattern
+        foreign = (columns[at.columns] >= 0) & (owner[at.rows] != columns[at.columns])
+        weights = np.zeros(self.count)
+        if multipliers is not None:
+            weights[: self._own_rows] = multipliers
+            foreign &= at.rows >= self._own_rows
+        above, below = np.isfinite(self.row_upper)[at.rows], np.isfinite(self.row_lower)[at.rows]
+        wrong = np.zeros(self.width, dtype=bool)
+        for x in points:
+            jacobian = self.jacobian(x)
+            slopes = want[at.columns] * jacobian
+            against = (above & ~(slopes >= 0)) | (below & ~(slopes <= 0))
+            wrong[at.columns[foreign & against]] = True
+            pressing = np.bincount(at.columns, weights=weights[at.rows] * jacobian, minlength=self.width)
+            wrong |= ~(want * (self.gradient(x) + pressing) >= 0)
+        return frozenset(np.unique(columns[columns >= 0]).tolist()) - frozenset(columns[wrong].tolist())
 
     @property
     def edged(self) -> bool:
@@ -237,9 +279,9 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def _columns(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bounds and given starts (NaN where none) of all columns (n,)."""
-    lower, upper, start = (np.full(model.columns, f) for f in (-np.inf, np.inf, np.nan))
+def _columns(model: Model, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bounds and given starts (NaN where none) of all columns (n,), auxiliary ones after the model's."""
+    lower, upper, start = (np.full(width, f) for f in (-np.inf, np.inf, np.nan))
     for v in model.variables.values():
         part = slice(v.offset, v.offset + v.width)
         lower[part], upper[part], start[part] = v.lower, v.upper, v.start

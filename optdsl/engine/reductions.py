@@ -81,7 +81,7 @@ def _sum_of_squares(r: Reduction) -> int:
 
 
 def _norm1(r: Reduction) -> int:
-    return r.sum_of(r.child.graph.apply("abs", r.member))
+    return r.sum_of(r.child.kinked("abs", r.member))
 
 
 def _norm2(r: Reduction) -> int:
@@ -97,7 +97,7 @@ def _norm(r: Reduction, p: float) -> int:
         return _norm_inf(r)
     graph = r.child.graph
     even = p == int(p) and int(p) % 2 == 0
-    size = r.member if even else graph.apply("abs", r.member)
+    size = r.member if even else r.child.kinked("abs", r.member, liftable=False)
     total = r.sum_of(graph.power(size, graph.const(p)))
     return r.parent.graph.power(total, r.parent.graph.const(1.0 / p))
 
@@ -134,7 +134,7 @@ def _sum_largest(r: Reduction, k: float) -> int:
 
     above, below = r.held(r.member, "threshold", threshold)
     graph = r.child.graph
-    excess = graph.apply("pos", graph.sub(r.member, below))
+    excess = r.child.kinked("pos", graph.sub(r.member, below), liftable=False)
     return r.parent.graph.add(r.parent.graph.mul(r.parent.graph.const(k), above), r.sum_of(excess))
 
 
@@ -143,15 +143,21 @@ def _prod(r: Reduction) -> int:
 
 
 def _max(r: Reduction) -> int:
+    lifted = r.parent.folded("max", r.child, r.member, r.target)
+    if lifted is not None:
+        return lifted
     return _tree(r, lambda graph, a, b, alone: graph.select(alone, a, graph.apply("max", a, b)), empty=0.0)
 
 
 def _min(r: Reduction) -> int:
+    lifted = r.parent.folded("min", r.child, r.member, r.target)
+    if lifted is not None:
+        return lifted
     return _tree(r, lambda graph, a, b, alone: graph.select(alone, a, graph.apply("min", a, b)), empty=0.0)
 
 
 def _norm_inf(r: Reduction) -> int:
-    size = Reduction(r.parent, r.child, r.target, r.child.graph.apply("abs", r.member), r.node)
+    size = Reduction(r.parent, r.child, r.target, r.child.kinked("abs", r.member), r.node)
     return _max(size)
 
 
