@@ -9,7 +9,7 @@ import numpy as np
 from optdsl.answer.diagnosis_inputs import Differentiable, LayerValues, TrainingRun, TrainingTrace, VariablePart
 from optdsl.answer.diagnosis_landscape import examine, landscape_findings
 from optdsl.answer.diagnosis_layers import layer_findings
-from optdsl.answer.diagnosis_trace import trace_findings
+from optdsl.answer.diagnosis_trace import course_of, trace_findings
 from optdsl.answer.solution import Finding
 
 
@@ -28,8 +28,9 @@ def diagnose_training(
     run = run or TrainingRun()
     with np.errstate(all="ignore"):
         place = examine(problem, np.asarray(x, dtype=float), run)
+        course = course_of(trace, run, place)
         return (
-            *trace_findings(trace, run, place),
-            *landscape_findings(problem, place, trace, parts, run),
+            *trace_findings(trace, run, place, course),
+            *landscape_findings(place, trace, parts, run, course),
             *layer_findings(layers, parts, trace, run, place),
         )

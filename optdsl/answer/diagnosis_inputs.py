@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +31,17 @@ class Differentiable(Protocol):
         self, x: np.ndarray, multipliers: np.ndarray, direction: np.ndarray, weight: float = 1.0
     ) -> np.ndarray:
         """The Hessian of weight * f + multipliers'c times a direction (n,)."""
+
+
+class Course(enum.Enum):
+    """How the objective went over the epochs."""
+
+    DIVERGED = "it became no number, or ended worse than it began"
+    OSCILLATES = "it goes up and down by more than it falls"
+    FALLING = "it still falls"
+    STALLED = "it does not fall any more, or never did, yet the gradient is not small"
+    CONVERGED = "it falls no further, and the gradient is small as far as it is known"
+    UNMOVED = "it never moved, as the gradient was zero where the run began"
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from optdsl.answer.diagnosis_inputs import Differentiable, TrainingRun, TrainingTrace, VariablePart
+from optdsl.answer.diagnosis_inputs import Course, Differentiable, TrainingRun, TrainingTrace, VariablePart
 from optdsl.answer.numbers import number_text
 from optdsl.answer.solution import Finding
 from optdsl.methods.landscape import Spectrum, follow, spectrum
 
-STATIONARY, NEAR = 1e-5, 1e-3
+STATIONARY, NEAR, NEAR_WITH_NOISE = 1e-5, 1e-3, 1e-2
 """Of the relative gradient (Dennis and Schnabel 1983, section 7.2, who stop at the cube root of rounding, 6e-6): below
-the first it counts as 0, below the second as small, which is our choice for runs on batches."""
+the first it counts as 0, below the second as small, below the third where steps saw batches. The latter two are our
+choice."""
 WORK = 1e11
 """Members times variables that all products with the Hessian together may take."""
 FEWEST, MOST = 16, 200
 """Products with the Hessian."""
 CURVED_DOWN = 1e-6
 """A curvature below minus this share of the largest counts as negative where following it gains."""
-WORTH = 1e-7
-"""A gain below this share of the objective's size is none. Our choice."""
+WORTH, WORTH_A_WORD = 1e-7, 1e-2
+"""A gain below this share of the objective's size is none; away from rest, below the second it is not worth a word.
+Both are our choice."""
 UNSTABLE = 1.05
 """The rate counts as too large beyond this many times the largest stable step: more than the eigenvalue's error."""
 NAMED_PARTS = 3
@@ -34,6 +36,7 @@ class Place:
     """The end of a run. free (n,): what no bound holds; gradient: that of the free ones, of the Lagrangian where there
     are rows, None where it is not known. spectrum: of the Hessian of the free ones, None where it says nothing.
 
+    way: how far to follow the direction of least curvature where it is negative, and what that gains; 0, 0: nowhere.
     sharpness: the largest eigenvalue that the method feels, preconditioned where it is and that is known; stable: the
     largest step at which it is stable there, None where that is not known.
     """
@@ -43,6 +46,7 @@ class Place:
     gradient: np.ndarray | None
     free: np.ndarray
     spectrum: Spectrum | None
+    way: tuple[float, float] = (0.0, 0.0)
     sharpness: float | None = None
     stable: float | None = None
 
@@ -77,7 +81,17 @@ def examine(problem: Differentiable, x: np.ndarray, run: TrainingRun) -> Place:
     stable = None
     if factor is not None and sharpness is not None and sharpness > 0:
         stable = factor / sharpness
-    return Place(x, objective, gradient[free], free, found, sharpness, stable)
+    way = (0.0, 0.0)
+    if found is not None and found.least < -CURVED_DOWN * found.size:
+        way = follow(problem.objective, x, _whole(found.lowest, free), problem.lower, problem.upper)
+    return Place(x, objective, gradient[free], free, found, way, sharpness, stable)
+
+
+def _whole(part: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """A direction of the free variables as one of all."""
+    whole = np.zeros(len(free))
+    whole[free] = part
+    return whole
 
 
 def _gradient(problem: Any, x: np.ndarray, run: TrainingRun) -> np.ndarray | None:
@@ -95,9 +109,7 @@ def _product(problem: Differentiable, x: np.ndarray, free: np.ndarray) -> Any:
     none = np.zeros(len(problem.row_lower))
 
     def product(v: np.ndarray) -> np.ndarray:
-        whole = np.zeros(len(x))
-        whole[free] = v
-        return np.asarray(problem.hessian_product(x, none, whole), dtype=float)[free]
+        return np.asarray(problem.hessian_product(x, none, _whole(v, free)), dtype=float)[free]
 
     return product
 
@@ -138,22 +150,31 @@ def objective_size(place: Place, trace: TrainingTrace) -> float:
     return max(value, fell) or 1.0
 
 
+def is_near(place: Place, trace: TrainingTrace, run: TrainingRun) -> bool:
+    """Whether the gradient is known and small."""
+    relative = place.relative_gradient(objective_size(place, trace))
+    return relative is not None and relative <= (NEAR if run.full_batch else NEAR_WITH_NOISE)
+
+
 def landscape_findings(
-    problem: Differentiable,
     place: Place,
     trace: TrainingTrace,
     parts: Sequence[VariablePart],
     run: TrainingRun,
+    course: Course | None,
 ) -> tuple[Finding, ...]:
-    """Gradient, kind of point, and rate, as far as they are known."""
-    found = [_about_gradient(place, trace)]
+    """Gradient, kind of point, and rate, as far as they are known; of a run that diverged only the rate matters."""
+    found: list[Finding | None] = []
+    if course is not Course.DIVERGED:
+        found.append(_about_gradient(place, trace, run))
     if place.spectrum is not None:
-        found.append(_kind(problem, place, place.spectrum, trace, parts, run))
-        found.append(_about_rate(place, place.spectrum, trace, run))
+        if course is not Course.DIVERGED:
+            found.append(_kind(place, place.spectrum, trace, parts, run))
+        found.append(_about_rate(place, trace, run, course))
     return tuple(finding for finding in found if finding is not None)
 
 
-def _about_gradient(place: Place, trace: TrainingTrace) -> Finding | None:
+def _about_gradient(place: Place, trace: TrainingTrace, run: TrainingRun) -> Finding | None:
     relative = place.relative_gradient(objective_size(place, trace))
     if relative is None or place.gradient is None:
         return None
@@ -166,37 +187,34 @@ def _about_gradient(place: Place, trace: TrainingTrace) -> Finding | None:
     size = float(np.linalg.norm(place.gradient))
     evidence = f"Its norm over all members is {size:.3g}; relative to objective and parameters {relative:.1e}."
     if relative <= STATIONARY:
-        return Finding("The gradient is zero up to accuracy: the point is stationary.", evidence, "Nothing to do here.")
-    if relative <= NEAR:
+        return Finding(
+            "The gradient is zero up to accuracy: the point is stationary.", evidence, "More epochs change nothing."
+        )
+    if is_near(place, trace, run):
         return Finding(
             "The gradient is small: the point is nearly stationary.",
             evidence,
-            "Where more digits are wanted, go on with a rate that falls to 0.",
+            "Go on only where more digits are wanted, with a rate that falls to 0.",
         )
     return Finding(
         "The gradient is not small: the run ended before a stationary point.",
         evidence,
-        "Go on for more epochs with a rate that falls to 0, for example `rate = cosine(...)`.",
+        "Go on for more epochs, with a rate that falls to 0 at their end.",
     )
 
 
 def _kind(
-    problem: Differentiable,
     place: Place,
     found: Spectrum,
     trace: TrainingTrace,
     parts: Sequence[VariablePart],
     run: TrainingRun,
-) -> Finding:
-    size = objective_size(place, trace)
-    relative = place.relative_gradient(size)
-    near = relative is not None and relative <= NEAR
-    if found.least < -CURVED_DOWN * found.size:
-        direction = np.zeros(len(place.x))
-        direction[place.free] = found.lowest
-        step, gain = follow(problem.objective, place.x, direction, problem.lower, problem.upper)
-        if gain > WORTH * size:
-            return _way_down(place, found, (step, gain), direction, parts, run, near)
+) -> Finding | None:
+    size, near = objective_size(place, trace), is_near(place, trace, run)
+    if place.way[1] > (WORTH if near else WORTH_A_WORD) * size:
+        return _way_down(place, found, parts, run, near)
+    if not near:
+        return None
     extent = f"the smallest of {found_of(found)} is {found.least:.3g}, the largest {found.largest:.3g}"
     if found.size <= np.finfo(float).eps * size:
         return Finding(
@@ -207,12 +225,6 @@ def _kind(
     flat = round(found.flat)
     below = f"{100 * found.resolution:g}%"
     many = f"{'' if found.complete else 'about '}{flat:,} of {len(found.lowest):,} directions"
-    if not near:
-        return Finding(
-            f"No way down by curvature was found, but the run has not come to rest: the {run.objective} still slopes.",
-            f"Of the Hessian {extent}.",
-            "Judge the point when the gradient is small.",
-        )
     if flat:
         return Finding(
             f"The point is no saddle that was seen, but flat in {many}.",
@@ -221,14 +233,16 @@ def _kind(
         )
     if found.complete:
         return Finding(
-            "The point is a strict local minimum.",
+            "The point is a strict local minimum."
+            if (place.relative_gradient(size) or 0.0) <= STATIONARY
+            else "The curvature is that of a strict local minimum.",
             f"Of the Hessian {extent}: it curves up in every direction.",
-            "Nothing to do here.",
+            "Try other seeds, unless the model is convex: a better minimum may lie elsewhere.",
         )
     return Finding(
         "The point looks like a minimum: no direction of negative curvature was found.",
         f"Of the Hessian {extent}, within {found.error:.1e}, after {found.products} products.",
-        "Nothing to do here.",
+        "Try other seeds, unless the model is convex: a better minimum may lie elsewhere.",
     )
 
 
@@ -241,13 +255,12 @@ def found_of(found: Spectrum) -> str:
 def _way_down(
     place: Place,
     found: Spectrum,
-    way: tuple[float, float],
-    direction: np.ndarray,
     parts: Sequence[VariablePart],
     run: TrainingRun,
     near: bool,
 ) -> Finding:
-    step, gain = way
+    step, gain = place.way
+    direction = _whole(found.lowest, place.free)
     sign = -1.0 if run.sense == "maximize" else 1.0
     better = "raises" if run.sense == "maximize" else "lowers"
     before, after = (number_text(sign * value, 6) for value in (place.objective, place.objective - gain))
@@ -255,7 +268,8 @@ def _way_down(
     number = f"{'' if found.complete else 'about '}{max(count, 1):,} of {len(found.lowest):,} directions curve down"
     evidence = (
         f"The smallest curvature is {found.least:.3g} (the largest {found.largest:.3g}), along "
-        f"{named(direction, parts)}; a step of {abs(step):.3g} there {better} the {run.objective} from {before} to {after}; {number}."
+        f"{named(direction, parts)}; a step of {abs(step):.3g} there {better} the {run.objective} from {before} to "
+        f"{after}; {number}."
     )
     if near:
         return Finding(
@@ -282,7 +296,7 @@ def named(direction: np.ndarray, parts: Sequence[VariablePart]) -> str:
     return listed + (" and others" if len(moved) > NAMED_PARTS else "")
 
 
-def _about_rate(place: Place, found: Spectrum, trace: TrainingTrace, run: TrainingRun) -> Finding | None:
+def _about_rate(place: Place, trace: TrainingTrace, run: TrainingRun, course: Course | None) -> Finding | None:
     rate, sharpness = last_rate(trace), place.sharpness
     if sharpness is None or sharpness <= 0:
         return None
@@ -291,7 +305,7 @@ def _about_rate(place: Place, found: Spectrum, trace: TrainingTrace, run: Traini
     if place.stable is None or rate is None:
         plain = f"{evidence}; plain gradient steps are stable up to 2 / {sharpness:.3g} = {2 / sharpness:.3g}."
         return Finding(
-            "How sharp the point is, is known; the largest stable rate of this method is not.",
+            "The point's sharpness is known, the largest stable rate of this method is not.",
             plain,
             "Compare the sharpness of runs: flatter points often do better on new data.",
         )
@@ -302,7 +316,12 @@ def _about_rate(place: Place, found: Spectrum, trace: TrainingTrace, run: Traini
             evidence,
             f"Lower the rate to {rounded(place.stable / 2)}.",
         )
-    return Finding("The rate is below the largest stable step.", evidence, "Keep the rate, as far as stability goes.")
+    if course is Course.DIVERGED:
+        return None  # the curvature where it ended says nothing of where it was lost
+    advice = "Keep the rate, as far as stability goes."
+    if course is Course.OSCILLATES:
+        advice = "Lower the rate all the same: the noise of batches is not in this bound."
+    return Finding("The rate is below the largest stable step.", evidence, advice)
 
 
 def rounded(value: float) -> str:

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from optdsl.answer.diagnosis_inputs import LayerValues, TrainingRun, TrainingTrace, VariablePart
-from optdsl.answer.diagnosis_landscape import NEAR, Place, last_rate, objective_size, rounded
+from optdsl.answer.diagnosis_landscape import (
+    WORTH_A_WORD,
+    Place,
+    is_near,
+    last_rate,
+    objective_size,
+    rounded,
+)
 from optdsl.answer.solution import Finding
 
 DEAD_SHARE = 0.05
@@ -16,8 +23,8 @@ TAIL = 0.05
 """A value lies in a tail where the slope is below this share of the steepest. Our choice."""
 SATURATED, SATURATED_SHARE = 0.95, 0.25
 """A unit is saturated with this share of the members in its tails; a layer with this share of such units."""
-VANISHED = 1e-5
-"""A gradient, relative to its variable's size, of so little beside the largest one has vanished. Our choice."""
+VANISHED = 1e-4
+"""A gradient of so little beside the largest one has vanished. Our choice."""
 EXPLODED = 10.0
 """A plain step of so many times the variable's own size is an explosion. Our choice."""
 
@@ -36,13 +43,18 @@ def layer_findings(
     run: TrainingRun,
     place: Place,
 ) -> tuple[Finding, ...]:
-    """Dead units and saturated ones by layer, then gradients by variable."""
-    found = [*(_dead(layer) for layer in layers), *(_saturated(layer) for layer in layers)]
+    """Dead units and saturated ones by layer, then gradients by variable; nothing where numbers are no more finite."""
+    if not all(np.isfinite(layer.argument).all() for layer in layers):
+        return ()
+    dead = [_dead(layer) for layer in layers]
+    found = [*dead, *(_saturated(layer) for layer in layers)]
     if place.gradient is not None:
         gradient = np.zeros(len(place.x))
         gradient[place.free] = place.gradient
         found.append(_exploding(gradient, place, parts, trace, run))
-        if layers and (place.relative_gradient(objective_size(place, trace)) or 0.0) > NEAR:
+        left = not is_near(place, trace, run) or place.way[1] > WORTH_A_WORD * objective_size(place, trace)
+        moved = all(size > 0 for _, size, _ in _sizes(gradient, place, parts))  # what is still 0 has its own cause
+        if layers and left and moved and not any(dead):
             found.append(_vanishing(gradient, place, parts))
     return tuple(finding for finding in found if finding is not None)
 
@@ -97,16 +109,17 @@ def _sizes(gradient: np.ndarray, place: Place, parts: Sequence[VariablePart]) ->
 
 
 def _vanishing(gradient: np.ndarray, place: Place, parts: Sequence[VariablePart]) -> Finding | None:
-    """Gradients of one variable far below another's, times the variable's size: what a relative change is worth."""
-    worth = [(slope * size, slope, name) for slope, size, name in _sizes(gradient, place, parts) if size > 0]
-    if len(worth) < 2:
+    """The gradient of one variable far below another's, though there is a way down (Glorot and Bengio 2010)."""
+    slopes = [(slope, name) for slope, _, name in _sizes(gradient, place, parts)]
+    half = len(slopes) // 2  # a bias of the output may be fitted already; what is declared first is near the inputs
+    if not half:
         return None
-    (least, slope, name), (most, largest, other) = min(worth), max(worth)
+    (least, name), (most, other) = min(slopes[:half]), max(slopes[half:])
     if least > VANISHED * most:
         return None
     return Finding(
         f"The gradient vanishes at `{name}`.",
-        f"Its norm there is {slope:.2g}, beside {largest:.2g} at `{other}`.",
+        f"Its norm there is {least:.2g}, beside {most:.2g} at `{other}`.",
         "Use `relu` or residual connections in place of functions that saturate, with `init he` or `init xavier`.",
     )
 
@@ -123,6 +136,6 @@ def _exploding(
     step, slope, name = max(steps)
     return Finding(
         f"The gradient explodes at `{name}`.",
-        f"Its norm there is {slope:.2g}: a step of the rate {rate:.3g} moves `{name}` by {step:.2g} times its own size.",
+        f"Its norm there is {slope:.2g}: a step of rate {rate:.3g} moves `{name}` by {step:.2g} times its own size.",
         f"Clip the gradient (`clip = 1`) or train with a rate of {rounded(rate / step)}.",
     )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optdsl.answer.diagnosis_inputs import TrainingRun, TrainingTrace
-from optdsl.answer.diagnosis_landscape import NEAR, Place, last_rate, objective_size, rounded
+from optdsl.answer.diagnosis_inputs import Course, TrainingRun, TrainingTrace
+from optdsl.answer.diagnosis_landscape import Place, is_near, last_rate, rounded
 from optdsl.answer.numbers import number_text
 from optdsl.answer.solution import Finding
 
@@ -21,8 +21,9 @@ UNMOVED = 1e-3
 """A loss that never moves by more than this share of its size has not begun to fall."""
 TURNS, AMPLITUDE = 0.5, 0.02
 """Oscillation: the share of epochs at which the change turns its sign, and the mean change, relative to the fall."""
-FALLING, CLEARLY = 0.01, 2.0
-"""Still falling: the fall from one half of the last third to the other, relative to the whole, in standard errors."""
+FALLING, SINKING, CLEARLY = 0.01, 0.02, 2.0
+"""Still falling: the fall from one half of the last third to the other, relative to the whole fall; away from rest also
+relative to the value itself; and in standard errors."""
 LOW, VERY_LOW = 0.1, 0.02
 """A rate below these shares of the largest stable one is low."""
 RISEN = 0.05
@@ -31,27 +32,61 @@ BURST = 100.0
 """A gradient norm of so many times the median is a burst (Pascanu, Mikolov and Bengio 2013 clip there)."""
 
 
-def trace_findings(trace: TrainingTrace, run: TrainingRun, place: Place) -> tuple[Finding, ...]:
-    """One finding on how the loss went, then over-fitting and bursts of the gradient."""
-    return tuple(
-        finding
-        for finding in (_course(trace, run, place), _overfitting(trace, run), _bursts(trace))
-        if finding is not None
-    )
+def course_of(trace: TrainingTrace, run: TrainingRun, place: Place) -> Course | None:
+    """How the objective went; None where there are fewer than two epochs."""
+    if len(trace.loss) < 2:
+        return None
+    if not np.isfinite(trace.loss).all() or not np.isfinite(place.objective):
+        return Course.DIVERGED
+    losses = _Losses(-trace.loss if run.sense == "maximize" else trace.loss)
+    near = is_near(place, trace, run)
+    if losses.all[-1] > losses.first + GROWN * losses.size:
+        return Course.DIVERGED
+    if np.ptp(losses.all) <= UNMOVED * losses.size:
+        return Course.UNMOVED if near else Course.STALLED
+    drop, error = losses.drop
+    settled = losses.amplitude < AMPLITUDE * losses.fell
+    if len(losses.tail) >= 4 and losses.turns >= TURNS and not settled and drop < losses.amplitude:
+        return Course.OSCILLATES
+    much = drop > FALLING * losses.fell or (not near and drop > SINKING * abs(float(losses.tail.mean())))
+    if much and drop > CLEARLY * error:
+        return Course.FALLING
+    return Course.CONVERGED if near or place.gradient is None else Course.STALLED
+
+
+def trace_findings(trace: TrainingTrace, run: TrainingRun, place: Place, course: Course | None) -> tuple[Finding, ...]:
+    """One finding on how the objective went, then over-fitting and bursts of the gradient."""
+    found: list[Finding | None] = []
+    if course is not None:
+        found.append(_course(trace, run, place, course))
+    if course is not Course.DIVERGED:
+        found += [_overfitting(trace, run), _bursts(trace)]
+    return tuple(finding for finding in found if finding is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
-    """The epochs' losses, to be made small (epochs,); fell: from the first to the best; tail: the last third."""
+class _Losses:
+    """The epochs' objectives, to be made small (epochs,)."""
 
-    losses: np.ndarray
-    first: float
-    fell: float
-    tail: np.ndarray
+    all: np.ndarray
+
+    @property
+    def first(self) -> float:
+        return float(self.all[0])
+
+    @property
+    def fell(self) -> float:
+        """From the first to the best."""
+        return float(self.all[0] - self.all.min())
 
     @property
     def size(self) -> float:
         return max(abs(self.first), self.fell)
+
+    @property
+    def tail(self) -> np.ndarray:
+        """The last third, at least four epochs."""
+        return self.all[-max(4, -(-len(self.all) // 3)) :]
 
     @property
     def turns(self) -> float:
@@ -76,32 +111,16 @@ class Course:
         return float(early.mean() - late.mean()), noise * np.sqrt(2.0 / half)
 
 
-def _course(trace: TrainingTrace, run: TrainingRun, place: Place) -> Finding | None:
-    shown = np.asarray(trace.loss, dtype=float)
-    if len(shown) < 2:
-        return None
-    losses = -shown if run.sense == "maximize" else shown
-    bad = np.flatnonzero(~np.isfinite(losses))
-    lower = "a lower rate" if (rate := last_rate(trace)) is None else f"a rate of {rounded(rate / 10)}"
-    if len(bad):
-        return Finding(
-            f"The run diverged: the {run.objective} became no number.",
-            f"It is not finite from epoch {trace.epoch[bad[0]]:g} on.",
-            f"Train with {lower}, or clip the gradient: `clip = 1`.",
-        )
-    course = Course(losses, losses[0], losses[0] - losses.min(), losses[-max(4, -(-len(losses) // 3)) :])
-    words = _Words(trace, run, place, course)
-    if losses[-1] > course.first + GROWN * course.size:
-        return words.diverging()
-    if np.ptp(losses) <= UNMOVED * course.size:
-        return words.converged() if words.at_rest else words.stalled()
-    drop, error = course.drop
-    settled = course.amplitude < AMPLITUDE * course.fell
-    if len(course.tail) >= 4 and course.turns >= TURNS and not settled and drop < course.amplitude:
-        return words.oscillating()
-    if drop > FALLING * course.fell and drop > CLEARLY * error:
-        return words.falling()
-    return words.converged() if words.at_rest or place.gradient is None else words.stalled()
+def _course(trace: TrainingTrace, run: TrainingRun, place: Place, course: Course) -> Finding:
+    words = _Words(trace, run, place, _Losses(-trace.loss if run.sense == "maximize" else trace.loss))
+    return {
+        Course.DIVERGED: words.diverged,
+        Course.OSCILLATES: words.oscillating,
+        Course.FALLING: words.falling,
+        Course.STALLED: words.stalled,
+        Course.CONVERGED: words.converged,
+        Course.UNMOVED: words.unmoved,
+    }[course]()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,12 +130,7 @@ class _Words:
     trace: TrainingTrace
     run: TrainingRun
     place: Place
-    course: Course
-
-    @property
-    def at_rest(self) -> bool:
-        relative = self.place.relative_gradient(objective_size(self.place, self.trace))
-        return relative is not None and relative <= NEAR
+    losses: _Losses
 
     @property
     def rate(self) -> float | None:
@@ -129,8 +143,8 @@ class _Words:
 
     def _from_to(self) -> str:
         first, last = self.trace.loss[0], self.trace.loss[-1]
-        epochs = len(self.trace.loss)
-        return f"In {epochs:,} epochs the {self.run.objective} went from {number_text(first)} to {number_text(last)}"
+        span = f"From epoch {self.trace.epoch[0]:g} to {self.trace.epoch[-1]:g}"
+        return f"{span} the {self.run.objective} went from {number_text(first)} to {number_text(last)}"
 
     def _lower(self, share: float) -> str:
         """A rate that is lower, below the stable one where that is known."""
@@ -139,7 +153,15 @@ class _Words:
         stable = np.inf if self.place.stable is None else self.place.stable / 2
         return f"a rate of {rounded(min(self.rate * share, stable))}"
 
-    def diverging(self) -> Finding:
+    def diverged(self) -> Finding:
+        bad = np.flatnonzero(~np.isfinite(self.trace.loss))
+        if len(bad) or not np.isfinite(self.place.objective):
+            when = f"from epoch {self.trace.epoch[bad[0]]:g} on" if len(bad) else "over all members at the end"
+            return Finding(
+                f"The run diverged: the {self.run.objective} became no number.",
+                f"It is not finite {when}.",
+                f"Train with {self._lower(0.1)}, or clip the gradient: `clip = 1`.",
+            )
         return Finding(
             f"The run diverges: the {self.run.objective} ended worse than it began.",
             f"{self._from_to()}.",
@@ -147,18 +169,18 @@ class _Words:
         )
 
     def oscillating(self) -> Finding:
-        course, rate = self.course, "" if self.rate is None else f" at a rate of {self.rate:.3g}"
+        losses, rate = self.losses, "" if self.rate is None else f" at a rate of {self.rate:.3g}"
         return Finding(
             f"The {self.run.objective} oscillates: the rate is too high.",
-            f"In the last {len(course.tail)} epochs it changes by {course.amplitude:.2g} from one to the next{rate}, "
-            f"turning at {100 * course.turns:.0f}% of them.",
+            f"In the last {len(losses.tail)} epochs it changes by {losses.amplitude:.2g} from one to the next{rate}, "
+            f"turning at {100 * losses.turns:.0f}% of them.",
             f"Train with {self._lower(1 / 3)}, or let it fall: `rate = cosine(...)`.",
         )
 
     def falling(self) -> Finding:
-        drop, _ = self.course.drop
-        part = 100 * drop / self.course.fell
-        evidence = f"{self._from_to()}; {part:.2g}% of that in the last {len(self.course.tail)} epochs alone."
+        drop, _ = self.losses.drop
+        part = 100 * drop / self.losses.fell
+        evidence = f"{self._from_to()}; {part:.2g}% of that in the last {len(self.losses.tail)} epochs alone."
         falling = "rising" if self.run.sense == "maximize" else "falling"
         if self.share is not None and self.share < LOW:
             assert self.place.stable is not None
@@ -170,16 +192,17 @@ class _Words:
         return Finding(f"The {self.run.objective} is still {falling}.", evidence, "Train for more epochs.")
 
     def stalled(self) -> Finding:
-        tail = len(self.course.tail)
+        tail = len(self.losses.tail)
         evidence = f"{self._from_to()}, without a clear change in the last {tail}; yet the gradient is not small."
-        if self.share is not None and self.share < VERY_LOW:
+        noisy = self.losses.turns >= TURNS and not self.run.full_batch
+        if not noisy and self.share is not None and self.share < VERY_LOW:
             assert self.place.stable is not None
             return Finding(
                 "The run stalled: the rate is too low.",
                 f"{evidence} The rate is {100 * self.share:.2g}% of the largest stable one.",
                 f"Raise the rate to {rounded(self.place.stable / 4)}.",
             )
-        if self.course.turns >= TURNS and not self.run.full_batch:
+        if noisy:
             return Finding(
                 "The run stalled at the noise of its batches.",
                 evidence,
@@ -191,13 +214,20 @@ class _Words:
             "Raise the rate for a while, or add momentum; scale the inputs if their sizes differ widely.",
         )
 
+    def unmoved(self) -> Finding:
+        return Finding(
+            f"The {self.run.objective} never moved: the gradient is zero where the run began.",
+            f"{self._from_to()}.",
+            "Start from other values (`init normal`, another `seed`), unless the start was meant to be the answer.",
+        )
+
     def converged(self) -> Finding:
         fell = "rises" if self.run.sense == "maximize" else "falls"
-        drop, _ = self.course.drop
+        drop, _ = self.losses.drop
         return Finding(
             f"The run converged: the {self.run.objective} {fell} no further.",
-            f"{self._from_to()}; in the last {len(self.course.tail)} by {abs(drop):.2g}.",
-            "Nothing to do here.",
+            f"{self._from_to()}; in the last {len(self.losses.tail)} by {abs(drop):.2g}.",
+            "No more epochs are needed.",
         )
 
 

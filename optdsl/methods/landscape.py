@@ -147,11 +147,11 @@ def _lanczos(product: Product, q: np.ndarray, steps: int, until: float) -> _Run 
         basis[k] = q
         r = np.asarray(product(q), dtype=float)
         alpha[k] = q @ r
+        if not np.isfinite(r).all():
+            return None
         for _ in range(2):
             r = r - basis[: k + 1].T @ (basis[: k + 1] @ r)
         beta[k] = np.linalg.norm(r)
-        if not (np.isfinite(alpha[k]) and np.isfinite(beta[k])):
-            return None
         run = _Run(alpha[: k + 1], beta[:k], basis[: k + 1], float(beta[k]))
         size = max(size, abs(alpha[k]), beta[k])
         if beta[k] <= BREAKDOWN * size or k + 1 == steps or time.perf_counter() > until:
@@ -161,7 +161,7 @@ def _lanczos(product: Product, q: np.ndarray, steps: int, until: float) -> _Run 
             if run.errors(s)[[0, -1]].max() <= ACCURACY * np.abs(theta).max():
                 return run
         q = r / beta[k]
-    return None
+    return None  # no steps were asked for
 
 
 def _counted(
