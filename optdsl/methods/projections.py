@@ -1,17 +1,21 @@
-"""Sets that are projected onto in closed form, all members at once: boxes, simplices, balls; found among the rows.
+"""Sets that are projected onto directly, all members at once: boxes, simplices, balls, chains.
 
     simplex   sum of x_j over a group = total, every x_j >= 0 with no upper bound below the total
     ball      sum of k (x_j - a_j)^2 over a group <= a number, no bounds on its variables
+    chain     x_1 <= x_2 <= ... over a group in its order, all within the same bounds
 
-Rows are recognized where every variable is in one of them at most. Sources: Duchi, Shalev-Shwartz, Singer and Chandra
-2008, figure 1 (the simplex, by sorting); here the sorting is done for all groups at once.
+Simplices and balls are found among the rows of a problem where every variable is in one of them at most; `linear_sets`
+finds simplices and chains among affine rows. Sources: Duchi, Shalev-Shwartz, Singer and Chandra 2008, figure 1 (the
+simplex, by sorting; here for all groups at once); Barlow, Bartholomew, Bremner and Brunk 1972 (a chain, by pooling
+adjacent violators; then bounds that its members share clip it: Nemeth and Nemeth 2012).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from optdsl.methods.iterates import inside
 from optdsl.nlp import Nlp
@@ -30,9 +34,17 @@ class Groups:
         return np.bincount(self.groups, values, minlength=len(self.rows))
 
 
+def no_groups() -> Groups:
+    """No groups at all."""
+    return Groups(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SimpleSet:
-    """A box with simplices (totals (k,)) and balls (centers by member, squared radii and curvatures (k,)) in it."""
+    """A box with simplices (totals (k,)), balls (centers by member, radii and curvatures (k,)) and chains in it.
+
+    The members of a chain stand next to each other, in its order; its `rows` are not used.
+    """
 
     lower: np.ndarray
     upper: np.ndarray
@@ -43,6 +55,7 @@ class SimpleSet:
     centers: np.ndarray
     radii: np.ndarray
     curvatures: np.ndarray
+    chains: Groups = field(default_factory=no_groups)
 
     def project(self, x: np.ndarray) -> np.ndarray:
         """The nearest point of the set."""
@@ -56,7 +69,20 @@ class SimpleSet:
             lengths = np.sqrt(part.sums(away**2))
             shrink = np.minimum(1.0, self.radii / np.where(lengths > 0, lengths, 1.0))
             found[part.variables] = self.centers + shrink[part.groups] * away
+        if len(self.chains.variables):
+            places = self.chains.variables
+            pooled = onto_chains(x[places], self.chains.groups)
+            found[places] = inside(pooled, self.lower[places], self.upper[places])
         return found
+
+    def restricted(self, places: np.ndarray) -> SimpleSet:
+        """The same set over some variables (k,) in this order; every group lies among them."""
+        number = np.full(len(self.lower), -1)
+        number[places] = np.arange(len(places))
+        groups = (self.simplices, self.balls, self.chains)
+        simplices, balls, chains = (replace(part, variables=number[part.variables]) for part in groups)
+        bounds = {"lower": self.lower[places], "upper": self.upper[places]}
+        return replace(self, **bounds, simplices=simplices, balls=balls, chains=chains)
 
     def multipliers(self, x: np.ndarray, g: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
         """y (m,) and z (n,) in nlp's signs that belong to x where it is a first-order point with gradient g."""
@@ -99,10 +125,24 @@ def onto_simplices(x: np.ndarray, groups: np.ndarray, totals: np.ndarray) -> np.
     return np.maximum(x - theta[last][groups], 0.0)
 
 
+def onto_chains(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The nearest values that do not fall within a group; members that need not move keep theirs to the last bit.
+
+    Chains are stacked, each lifted above the one before, so that one pass pools them all.
+    """
+    if np.all((x[1:] >= x[:-1]) | (groups[1:] != groups[:-1])):
+        return x.copy()
+    height = float(x.max() - x.min()) * 1.01 + 1e-300
+    blocks = isotonic_regression(x + height * groups).blocks
+    sizes = np.diff(blocks)
+    means = np.where(sizes > 1, np.add.reduceat(x, blocks[:-1]) / sizes, x[blocks[:-1]])
+    return np.repeat(means, sizes)
+
+
 def simple_set(problem: Nlp) -> SimpleSet | None:
     """The problem's bounds and rows as a simple set; None where a row is neither a simplex nor a ball."""
     pattern, m, n = problem.jacobian_pattern, len(problem.row_lower), len(problem.start)
-    none = Groups(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+    none = no_groups()
     nothing = np.zeros(0)
     simplices, totals, factors = none, nothing, nothing
     balls, centers, radii, curvatures = none, nothing, nothing, nothing

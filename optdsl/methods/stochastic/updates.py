@@ -173,7 +173,8 @@ class Adam:
     """Kingma and Ba 2015, algorithm 1; decoupled: adamw (Loshchilov and Hutter 2019, algorithm 2).
 
     m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  x -= a (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon).
-    Deviation: the decay of adamw is multiplied by the rate, as everywhere by now. Kept are m / (1 - b1) and v / (1 - b2), which saves two passes; the factors go into the coefficients.
+    Deviation: the decay of adamw is multiplied by the rate, as everywhere by now.
+    Kept are m / (1 - b1) and v / (1 - b2), which saves two passes; the factors go into the coefficients.
     """
 
     beta1: float = 0.9
@@ -216,7 +217,8 @@ class Adam:
 class NAdam:
     """Adam with Nesterov momentum: Dozat 2016, algorithm 2, with mu_t = b1 (1 - 0.96^(t psi) / 2).
 
-    x -= a (mu_{t+1} m / (1 - p_{t+1}) + (1 - mu_t) g / (1 - p_t)) / (sqrt(v / (1 - b2^t)) + epsilon), p_t = mu_1 .. mu_t.
+    x -= a (mu_{t+1} m / (1 - p_{t+1}) + (1 - mu_t) g / (1 - p_t)) / (sqrt(v / (1 - b2^t)) + epsilon), where
+    p_t = mu_1 mu_2 .. mu_t.
     """
 
     beta1: float = 0.9
