@@ -332,15 +332,15 @@ def _convex_along(cone: _Cone) -> tuple[bool, bool]:
     pattern = Pattern(entries.row.astype(np.int64), entries.col.astype(np.int64), (m, k))
     system = kkt(hessian_pattern, pattern)
     probe = np.sin(1.0 + np.arange(k + m, dtype=float))
-    answers = []
-    for shift in (ZERO, -ZERO):
+
+    def convex(shift: float) -> bool:
         # Dependent rows: a tiny block in their corner leaves what is asked for as it is, and gives each its pivot.
         inertia = system.factorize(values, np.full(k, shift), entries.data, np.full(m, 1e-10))
         right = not inertia.singular and inertia.negative == m
-        answers.append(right and bool(system.solve(probe)[1] <= 1e-6))
-        if not right:
-            break
-    return answers[0], len(answers) > 1 and answers[1]
+        return right and bool(system.solve(probe)[1] <= 1e-6)
+
+    strict = convex(-ZERO)  # it implies the other
+    return strict or convex(ZERO), strict
 
 
 def _lanczos(hessian: sp.csr_array, rows: sp.csr_array) -> tuple[float, np.ndarray | None]:

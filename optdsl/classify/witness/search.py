@@ -26,6 +26,8 @@ from optdsl.terms.nodes import Over, has_variables
 POOL = 192
 WEIGHTS = (0.5, 0.5, 0.5, 0.25, 0.75, 0.1, 0.9)
 ZOOMS = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3)
+FEW_ENTRIES = 400_000  # numbers in one array of intermediate values, for a quick look
+CLEAR = 1e-3  # relative failure that is enough for a quick look
 NOTED = 1e-9  # relative failure below which floating-point values say nothing
 MOST_DIRECTIONS = 60  # moves whose second differences are all computed
 MOST_PRODUCTS = 400  # moves up to which products with them are
@@ -91,7 +93,8 @@ class _Search:
         if not any(mask.any() for mask in self.needs.values()):
             return None
         values = Values(self.model, self.statement)
-        pool = self.sampler.pool(POOL)
+        most = POOL if self.plainly else int(np.clip(FEW_ENTRIES // max(self.model.columns, 1), 8, POOL))
+        pool = self.sampler.pool(most)
         if not len(pool):
             return None
         for found in self._stages(values, pool, directions):
@@ -144,7 +147,8 @@ class _Search:
         """Pairs of the pool, drawn together towards a third point by `zoom`; the best few instances' best pairs."""
         rng, count = self.rng, len(pool)
         found: list[Candidate] = []
-        step = max(1, values.batch)
+        # where any witness will do, a few pairs come first: many numbers take longer than they are worth
+        step = max(1, values.batch if self.plainly else min(values.batch, FEW_ENTRIES // values.work))
         stop = min(self.deadline, time.perf_counter() + 0.15 * self.budget)
         for round_ in range(3):
             if time.perf_counter() > stop or count < 2:
@@ -165,6 +169,8 @@ class _Search:
                 found += self._best(values, Pairs(first[part], second[part]), weight)
                 if time.perf_counter() > stop:
                     break
+                if not self.plainly and any(c.kind != "domain" and c.clarity > CLEAR for c in found):
+                    return _ordered(found)
         return _ordered(found)
 
     def _holes(self, values: Values, pool: np.ndarray) -> list[Candidate]:
