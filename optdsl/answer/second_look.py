@@ -31,8 +31,10 @@ PROMISING, APART = 24, 0.08
 LOWER = 1e-7
 SAME = 1e-3
 """Closer to the best point than this, relative to its size, a run will end there: it is not followed to its end."""
-AGREEING = 3
-"""So many runs that all led to the first point, and at least one a variable, are enough."""
+AGREEING, MOST_AGREEING = 3, 5
+"""So many runs that all led to the first point or its value, one a variable between these numbers, are enough."""
+EFFORT, LEAST_EFFORT = 3, 50
+"""Other starts take about so many times the iterations of a first run that ended well, at least the second number."""
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
 
 
@@ -57,17 +59,23 @@ def look_again(
     well = answer.outcome.ending in ENDED_WELL
     if answer.outcome.ending in (Ending.TIME_LIMIT, Ending.INTERRUPTED, Ending.UNBOUNDED):
         return Look(answer)
+    if well and _is_least(problem, answer):
+        return Look(answer)
     best, tried, lower, agreeing = answer, 0, 0, 0
+    spent, effort = 0, max(LEAST_EFFORT, EFFORT * answer.outcome.iterations)
     short = replace(limits, iterations=min(limits.iterations, 500))
     count = LOOKS if well else PATIENT_LOOKS
     scattered = _is_box(problem) and not given
-    enough = PROMISING if scattered else max(AGREEING, problem.width)
+    enough = PROMISING if scattered else min(max(AGREEING, problem.width), MOST_AGREEING)
     for start in _scattered(problem) if scattered else _starts(problem, count):
         if limits.stop is not None and limits.stop():
             break
+        if well and not scattered and spent >= effort:
+            break
         tried += 1
-        found = _elsewhere(problem, method, short, start, best)
-        if found is None:
+        found, iterations = _elsewhere(problem, method, short, start, best)
+        spent += iterations
+        if found is None or _is_level(found, best):
             agreeing += 1
             if agreeing == tried == enough:
                 break
@@ -83,27 +91,41 @@ def look_again(
     return Look(best, f"{looked} tried: {led}")
 
 
+def _is_least(problem: ModelProblem, answer: LocalAnswer) -> bool:
+    """Whether no point can be lower: a sum of squares that is 0, but for what it is above."""
+    squares = problem.residuals
+    if squares is None:
+        return False
+    least = squares.constant
+    return answer.outcome.record.objective <= least + LOWER * max(1.0, abs(least))
+
+
 class _Known(Exception):
     """A run is on its way to a point that is known."""
 
 
 def _elsewhere(
     problem: ModelProblem, method: Method[Any], limits: Limits, start: np.ndarray, best: LocalAnswer
-) -> LocalAnswer | None:
-    """The answer from another start; None where the run leads to the best point that is known."""
+) -> tuple[LocalAnswer | None, int]:
+    """The answer from another start, None where the run leads to the best point that is known; the iterations."""
     known = best.outcome
     if known.ending not in ENDED_WELL:
-        return solve_locally(StartedAt(problem, start), method, limits)
+        found = solve_locally(StartedAt(problem, start), method, limits)
+        return found, found.outcome.iterations
+    iterations = 0
     size = SAME * np.maximum(1.0, np.abs(known.x))
 
-    def watch(_: int, record: Record, x: np.ndarray) -> None:
+    def watch(iteration: int, record: Record, x: np.ndarray) -> None:
+        nonlocal iterations
+        iterations = iteration
         if (np.abs(x - known.x) <= size).all() and record.primal <= SAME:
             raise _Known
 
     try:
-        return solve_locally(StartedAt(problem, start), method, limits, watch)
+        found = solve_locally(StartedAt(problem, start), method, limits, watch)
     except _Known:
-        return None
+        return None, iterations
+    return found, found.outcome.iterations
 
 
 def _is_better(new: LocalAnswer, old: LocalAnswer) -> bool:
@@ -114,6 +136,14 @@ def _is_better(new: LocalAnswer, old: LocalAnswer) -> bool:
         return True
     mine, other = new.outcome.record.objective, old.outcome.record.objective
     return mine < other - LOWER * max(1.0, abs(other))
+
+
+def _is_level(new: LocalAnswer, old: LocalAnswer) -> bool:
+    """Whether two answers that ended well have one value: a model with symmetries has its solutions several times."""
+    if new.outcome.ending not in ENDED_WELL or old.outcome.ending not in ENDED_WELL:
+        return False
+    mine, other = new.outcome.record.objective, old.outcome.record.objective
+    return abs(mine - other) <= LOWER * max(1.0, abs(other))
 
 
 def _spread(width: int, count: int) -> np.ndarray:
