@@ -52,7 +52,7 @@ def look_again(
     """The best of the first answer and those from other starts; large or convex problems are left as they are.
 
     given: whether the model gives a start. Where it does not, and there are bounds alone, the starts are the most
-    promising of many points in the box.
+    promising of many points in the box. A method's variants take turns.
     """
     if problem.convex or problem.width > SMALL or problem.count > 2 * SMALL or not problem.width:
         return Look(answer)
@@ -67,14 +67,15 @@ def look_again(
     count = LOOKS if well else PATIENT_LOOKS
     scattered = _is_box(problem) and not given
     enough = PROMISING if scattered else min(max(AGREEING, problem.width), MOST_AGREEING)
+    variants = getattr(method, "variants", (method,))
     for start in _scattered(problem) if scattered else _starts(problem, count):
         if limits.stop is not None and limits.stop():
             break
         if well and not scattered and spent >= effort:
             break
-        tried += 1
-        found, iterations = _elsewhere(problem, method, short, start, best)
+        found, iterations = _elsewhere(problem, variants[tried % len(variants)], short, start, best)
         spent += iterations
+        tried += 1
         if found is None or _is_level(found, best):
             agreeing += 1
             if agreeing == tried == enough:

@@ -28,6 +28,8 @@ NUDGE = 1e-2
 ELSEWHERE, SHORT_RUN = 1.0, 100
 """How far other starts are from their centers, relative to their size; runs from them may take so many iterations, or
 twice those of the first run."""
+FURTHER, FEW = 3.0, 1000
+"""Of up to so many variables two more starts are tried on the other side, that much further away."""
 NOISE, MANY = 1e-4, 60
 """Of more variables than the second, a scaled curvature above minus the first is what long sums leave of none."""
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
@@ -130,12 +132,16 @@ def _from_elsewhere(
     """
     first = outcome
     origin = np.clip(problem.start, problem.lower, problem.upper)
-    for number, center in enumerate((origin, first.x, np.zeros_like(origin)), start=1):
-        spread = ELSEWHERE * np.maximum(1.0, np.abs(center)) * _pattern(len(center), number)
+    centers = (origin, first.x, np.zeros_like(origin), first.x, origin)[: 5 if len(origin) <= FEW else 3]
+    variants = getattr(method, "variants", (method,))
+    for number, center in enumerate(centers, start=1):
+        far = ELSEWHERE if number <= 3 else -FURTHER
+        spread = far * np.maximum(1.0, np.abs(center)) * _pattern(len(center), number)
         start = np.clip(center + spread, problem.lower, problem.upper)
         most = outcome.iterations + max(SHORT_RUN, 2 * first.iterations)
         shorter = replace(limits, iterations=min(limits.iterations, most))
-        again = _run(StartedAt(problem, start), method, shorter, watch, keep_path, outcome)
+        variant = variants[number % len(variants)]
+        again = _run(StartedAt(problem, start), variant, shorter, watch, keep_path, outcome)
         if again.ending in ENDED_WELL or again.ending is Ending.UNBOUNDED:
             return _joined(outcome, again), "the given start led to no feasible point, another one did"
         outcome = _effort(outcome, again)

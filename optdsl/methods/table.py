@@ -113,8 +113,8 @@ def _feasibility(default: float) -> Setting:
     return Setting("feasibility", "number", default, "largest scaled violation at the end", least=1e-14, most=1.0)
 
 
-def _interior_point(tol: float, feasibility: float, barrier: float) -> InteriorPoint:
-    return InteriorPoint(tolerance=tol, feasibility=feasibility, barrier=barrier)
+def _interior_point(tol: float, feasibility: float, barrier: str, first_barrier: float) -> InteriorPoint:
+    return InteriorPoint(tolerance=tol, feasibility=feasibility, barrier=barrier, first_barrier=first_barrier)
 
 
 def _least_squares(tol: float, precision: float, factor: float, geodesic: bool, projection: bool, newton: bool) -> Any:
@@ -132,9 +132,10 @@ METHODS: tuple[Row, ...] = (
         options=(
             TOL,
             Setting("feasibility", "number", 1e-6, "largest violation of a row at the end", least=1e-14, most=1.0),
-            Setting("barrier", "number", 0.1, "first barrier parameter", least=1e-12, most=1e6),
+            Setting("barrier", "word", "adaptive", "how its parameter falls", words=("adaptive", "monotone")),
+            Setting("first_barrier", "number", 0.1, "first barrier parameter", least=1e-12, most=1e6),
         ),
-        source="Waechter and Biegler 2006",
+        source="Waechter and Biegler 2006; Nocedal, Waechter and Waltz 2009",
         choose_when="there are constraints, and everything is smooth",
     ),
     Row(

@@ -13,7 +13,6 @@ from . import Problem, problems
 # Problems whose best value is not reached, each with the reason. What comes out instead must still be true.
 ELSEWHERE = {
     "hs013": "no constraint qualification holds at the minimum: there are no multipliers, and nothing is claimed",
-    "hs057": "from its start, and from those around it, the method ends in the other valley",
     "hs087": "the cost jumps",
     "mgh02": "from its start, and from those around it, the method ends in the other valley",
 }

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optdsl.methods.driver import Ending, Record
+from optdsl.methods.interior_point.adaptive import LARGEST, Adaptive, average_product
 from optdsl.methods.interior_point.barrier import barrier, point
 from optdsl.methods.interior_point.filter import Filter
 from optdsl.methods.interior_point.form import Bounds, Slacked, pushed_inside, slacked
@@ -136,15 +137,23 @@ class InteriorPoint:
     """Settings of the interior point method; `solve using ipm(...)`.
 
     tolerance: of the scaled optimality error (5); rows and bounds must also hold within `feasibility`, unscaled.
-    barrier: the first barrier parameter. scaling: largest gradient entry at the start that is left as it is.
+    barrier: how its parameter falls, `adaptive` or `monotone`; first_barrier: the first one. scaling: largest gradient
+    entry at the start that is left as it is.
     """
 
     tolerance: float = 1e-8
     feasibility: float = 1e-6
-    barrier: float = 0.1
+    barrier: str = "adaptive"
+    first_barrier: float = 0.1
     scaling: float = 100.0
     warm: Warm | None = None
     name: str = "ipm"
+
+    @property
+    def variants(self) -> tuple[InteriorPoint, InteriorPoint]:
+        """The method and the same with the other rule of the barrier, which may lead into another valley."""
+        other = "monotone" if self.barrier == "adaptive" else "adaptive"
+        return self, replace(self, barrier=other)
 
     def start(self, problem: Nlp) -> InteriorState:
         """The state at the problem's start, moved inside its bounds (section 3.6)."""
@@ -181,13 +190,16 @@ class InteriorPoint:
             mu = self.warm.mu
             z = np.maximum(z, mu / form.bounds.gaps(w))
         else:
-            mu = self.barrier
+            mu = self.first_barrier
             z = np.ones(len(form.bounds.index))
             gradient, jacobian = form.derivatives_at_start
             pulled = gradient - form.bounds.spread(form.bounds.sign * z)
             y = least_squares_multipliers(form, system, pulled, jacobian, LARGEST_MULTIPLIER)
         at = point(form, w, y, z, form.values_at_start, form.derivatives_at_start)
-        return Phase(form, system, at, mu, Filter.at(at.theta), self.tolerance, Regularization())
+        rule = None
+        if self.barrier == "adaptive":
+            rule = Adaptive(largest=LARGEST * max(average_product(at), mu))
+        return Phase(form, system, at, mu, Filter.at(at.theta), self.tolerance, Regularization(), adaptive=rule)
 
     def step(self, problem: Nlp, state: InteriorState) -> InteriorState:
         """One iteration, of the problem or of its restoration."""

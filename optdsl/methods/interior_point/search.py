@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optdsl.methods.interior_point.adaptive import FIXED_SHARE, Adaptive, average_product, predicted
 from optdsl.methods.interior_point.barrier import (
     KAPPA_EPSILON,
+    TAU_MIN,
     Errors,
     Point,
     barrier,
@@ -65,6 +67,7 @@ class Phase:
     barred: int = 0
     resets: int = 0
     slow: int = 0
+    adaptive: Adaptive | None = None
 
     def errors(self) -> Errors:
         """The errors of the problem itself: mu = 0."""
@@ -92,9 +95,14 @@ class Advance:
     dz: np.ndarray | None = None
 
 
+def smallest_barrier(phase: Phase) -> float:
+    """The last barrier parameter: small enough for the tolerance."""
+    return phase.tolerance / (KAPPA_EPSILON + 1)
+
+
 def with_barrier_lowered(phase: Phase) -> Phase:
     """The phase with the next barrier problem where the current one is solved well enough (7), its filter emptied."""
-    smallest = phase.tolerance / (KAPPA_EPSILON + 1)
+    smallest = smallest_barrier(phase)
     tiny = phase.tiny > 0
     while (tiny or errors(phase.at, phase.mu).largest <= KAPPA_EPSILON * phase.mu) and phase.mu > smallest:
         mu = lowered(phase.mu, smallest)
@@ -111,22 +119,27 @@ def with_barrier_lowered(phase: Phase) -> Phase:
 
 def advance(phase: Phase) -> Advance:
     """One iteration: barrier update, direction, line search."""
-    if phase.tiny >= 2 and phase.mu <= phase.tolerance / (KAPPA_EPSILON + 1):
+    if phase.tiny >= 2 and phase.mu <= smallest_barrier(phase):
         return Advance(Event.STUCK, phase)
-    phase = with_barrier_lowered(phase)
-    form, at, mu = phase.form, phase.at, phase.mu
+    phase = with_barrier_lowered(phase) if phase.adaptive is None else _with_barrier_chosen(phase, phase.adaptive)
+    form, at = phase.form, phase.at
+    free = phase.adaptive is not None and not phase.adaptive.fixed
     bounds = form.bounds
     hessian = _finite(form.hessian(at.w, at.y))
     ratios = at.z / at.gaps
     sigma = bounds.spread(ratios) + form.curvature()
-    right = -barrier_gradient_from_dual(form, at, mu), -at.c
-    step = direction(form, phase.kkt, hessian, sigma, at.jacobian, right, phase.memory, mu)
+    aim = 0.0 if free else phase.mu
+    right = -barrier_gradient_from_dual(form, at, aim), -at.c
+    step = direction(form, phase.kkt, hessian, sigma, at.jacobian, right, phase.memory, phase.mu)
     if step is None:
         return Advance(Event.SINGULAR, phase)
     phase = replace(phase, memory=step.memory)
+    if free:
+        phase, step = _freely(phase, step, ratios)
+    mu = phase.mu
     dg = bounds.change(step.dw)
     dz = mu / at.gaps - at.z - ratios * dg
-    tau = tau_of(mu)
+    tau = max(TAU_MIN, 1.0 - phase.errors().largest) if free else tau_of(mu)
     alpha_z = to_boundary(at.z, dz, tau)
     if phase.barred >= BARRED and phase.resets < LARGEST_RESETS:
         phase = replace(phase, filter=phase.filter.emptied(), barred=0, resets=phase.resets + 1)
@@ -144,6 +157,33 @@ def advance(phase: Phase) -> Advance:
     if found is None:
         return Advance(Event.BLOCKED, phase, 0.0, step, dz)
     return _taken(phase, found, step, dz, alpha_z)
+
+
+def _with_barrier_chosen(phase: Phase, rule: Adaptive) -> Phase:
+    """The phase after the adaptive rule has looked at its point: mu is free, begins to be fixed, or falls further."""
+    new = rule.judged(phase.at)
+    if phase.tiny:
+        new = replace(new, fixed=True)
+    phase = replace(phase, adaptive=new)
+    if new.fixed and not rule.fixed:
+        mu = FIXED_SHARE * average_product(phase.at)
+        mu = min(max(mu, smallest_barrier(phase)), new.largest)
+        phase = replace(phase, mu=mu, filter=phase.filter.emptied())
+    return with_barrier_lowered(phase) if new.fixed else phase
+
+
+def _freely(phase: Phase, step: Direction, ratios: np.ndarray) -> tuple[Phase, Direction]:
+    """The phase with a parameter chosen by the direction that aims at 0, and the direction that aims at it."""
+    form, at = phase.form, phase.at
+    rule = phase.adaptive
+    assert rule is not None
+    dg = form.bounds.change(step.dw)
+    mu = predicted(at, dg, -at.z - ratios * dg)
+    mu = min(max(mu, smallest_barrier(phase)), rule.largest)
+    dw, dy, _ = step.factors.solve(-barrier_gradient_from_dual(form, at, mu), -at.c)
+    if not (np.isfinite(dw).all() and np.isfinite(dy).all()):
+        mu, dw, dy = smallest_barrier(phase), step.dw, step.dy
+    return replace(phase, mu=mu, filter=phase.filter.emptied()), replace(step, dw=dw, dy=dy)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
