@@ -68,7 +68,9 @@ class LiveLine:
 def live_text(stage: str, news: Progress | None, seconds: float) -> str:
     """`solving: iteration 1,234, objective 88.2, gap 3.5%, 12 s`."""
     parts = []
-    if news is not None:
+    if news is not None and news.line:
+        parts.append(news.line)
+    elif news is not None:
         parts.append(f"iteration {news.iteration:,}")
         if news.objective is not None:
             parts.append(f"objective {number_text(news.objective)}")

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from optdsl.errors import Diagnostic, OptionError, closest
 
-Kind = Literal["number", "count", "word", "flag"]
+Kind = Literal["number", "count", "word", "flag", "name", "rate"]
+"""`name`: of a set or a named expression; `rate`: a number over time, as its text: `auto`, `cosine(1e-3)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ def allowed(option: Option) -> str:
         return "one of " + ", ".join(option.words)
     if option.kind == "flag":
         return "true or false"
+    if option.kind == "name":
+        return "a name"
+    if option.kind == "rate":
+        return "a number, auto, or a schedule such as cosine(1e-3, warmup = 100)"
     noun = "a number" if option.kind == "number" else "a whole number"
     if math.isfinite(option.least) and math.isfinite(option.most):
         return f"{noun} from {option.least:g} to {option.most:g}"
@@ -62,6 +67,10 @@ def _read(value: Any, option: Option) -> float | int | str | bool | None:
     if option.kind == "word":
         found = {word.lower(): word for word in option.words}
         return found.get(str(value).lower())
+    if option.kind == "name":
+        return str(getattr(value, "name", value)) or None
+    if option.kind == "rate":
+        return value if isinstance(value, str) else repr(value)
     if option.kind == "flag":
         return {"true": True, "false": False, "on": True, "off": False}.get(str(value).lower())
     if isinstance(value, bool):

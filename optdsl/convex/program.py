@@ -182,3 +182,5 @@ class Progress:
     gap: float | None
     seconds: float
     bound: float | None = None
+    line: str = ""
+    """What a training run says of itself instead."""

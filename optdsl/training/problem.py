@@ -60,10 +60,11 @@ class TensorProblem:
             rest, batched = splitter.split(objective.body, Frame())
             self._objective = self.graph.mul(self.graph.const(self.sign), whole(rest.node, batched.node))
         self._rows: list[int] = []
-        self._row_shapes: list[tuple[int, ...]] = []
+        self.row_shapes: list[tuple[int, ...]] = []
         lower: list[np.ndarray] = [np.zeros(0)]
         upper: list[np.ndarray] = [np.zeros(0)]
         self.places: list[tuple[int, int]] = []
+        self.row_batched: list[bool] = []
         for number, constraint in enumerate(model.constraints):
             frame = model.lanes_of(constraint.over)
             dims = tuple(range(len(frame.shape)))
@@ -74,8 +75,9 @@ class TensorProblem:
                 if dims:
                     node = self.graph.whole(node, frame.shape)
                 self._rows.append(node)
-                self._row_shapes.append(frame.shape)
+                self.row_shapes.append(frame.shape)
                 self.places.append((number, place))
+                self.row_batched.append(self.graph.value(batched.node) != 0)
                 lower.append(_side(model, relation.lower, frame, -np.inf))
                 upper.append(_side(model, relation.upper, frame, np.inf))
         self.row_lower, self.row_upper = np.concatenate(lower), np.concatenate(upper)
@@ -111,7 +113,7 @@ class TensorProblem:
 
     def _lagrangian(self) -> int:
         total = self._objective
-        for k, (row, shape) in enumerate(zip(self._rows, self._row_shapes, strict=True)):
+        for k, (row, shape) in enumerate(zip(self._rows, self.row_shapes, strict=True)):
             product = self.graph.mul(self.graph.weights(k, shape), row)
             total = self.graph.add(total, self.graph.sum(product, range(len(shape))) if shape else product)
         return total
@@ -162,7 +164,7 @@ class TensorProblem:
 
     def _weights(self, weights: np.ndarray, dtype: np.dtype) -> Sequence[np.ndarray]:
         found, at = [], 0
-        for shape in self._row_shapes:
+        for shape in self.row_shapes:
             size = int(np.prod(shape, dtype=np.int64))
             found.append(weights[at : at + size].astype(dtype).reshape(shape))
             at += size
@@ -262,6 +264,11 @@ class TensorProblem:
         return alone + self._sums("weighted product", x, change)[1]
 
     # ------------------------------------------------------------------------------------------------------ questions
+
+    def feeds_product(self, node: int) -> bool:
+        """Whether a node is an argument of a product of matrices, as the value of a hidden layer is."""
+        order = self.graph.below([self._objective])
+        return any(self.graph.ops[n][0] == "dot" and node in self.graph.arguments(n) for n in order)
 
     def layers(self, x: np.ndarray, batch: np.ndarray | slice) -> tuple[Layer, ...]:
         """The activations of the layers on some members, float64."""

@@ -1,0 +1,310 @@
+"""The route of training: a model as a sum over the members of a set, a stochastic method, and a checked answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from optdsl.answer.assemble import class_of, constraint_answers, variable_answers
+from optdsl.answer.checks import EDGE
+from optdsl.answer.solution import Route, Solution, TraceTable
+from optdsl.answer.status import Guarantee, Status
+from optdsl.answer.stochastic_methods import TrainingChoice, choice_of
+from optdsl.answer.training_checks import Ended, judge_trained
+from optdsl.answer.training_diagnosis import diagnosis_of, rises
+from optdsl.answer.values import let_values, shown_values
+from optdsl.classify import Analysis
+from optdsl.convex.program import Progress
+from optdsl.engine.roughness import statements_of
+from optdsl.errors import Diagnostic, NotSolvable, OptionError
+from optdsl.methods import table
+from optdsl.methods.driver import COLUMNS as RUN_COLUMNS
+from optdsl.methods.driver import Ending, Limits, Record, drive
+from optdsl.methods.stochastic.feasible import Simple
+from optdsl.methods.stochastic.run import COLUMNS, Checkpoints, Hooks, News, TrainingEnding, TrainingRun
+from optdsl.methods.stochastic.train import train
+from optdsl.model.faults import place_of
+from optdsl.model.model import Let, Model
+from optdsl.terms.frame import Frame
+from optdsl.terms.lanes import Family
+from optdsl.training.feasible import feasible_set
+from optdsl.training.lower import NotTensor
+from optdsl.training.problem import TensorProblem
+from optdsl.training.split import Members, candidates, members_of
+
+_ENDED = {
+    Ending.ITERATION_LIMIT: Status.ITERATION_LIMIT,
+    Ending.TIME_LIMIT: Status.TIME_LIMIT,
+    Ending.INTERRUPTED: Status.INTERRUPTED,
+    Ending.UNBOUNDED: Status.UNBOUNDED,
+    Ending.UNDEFINED: Status.NUMERICAL_ERROR,
+}
+_STATUS = {
+    TrainingEnding.TIME_LIMIT: Status.TIME_LIMIT,
+    TrainingEnding.INTERRUPTED: Status.INTERRUPTED,
+    TrainingEnding.DIVERGED: Status.NUMERICAL_ERROR,
+    TrainingEnding.UNDEFINED: Status.NUMERICAL_ERROR,
+    TrainingEnding.UNBOUNDED: Status.UNBOUNDED,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Watching:
+    """Limits of a run, who hears of it, and where its state is kept."""
+
+    time_limit: float | None = None
+    progress: Callable[[Progress], None] | None = None
+    stop: Callable[[], bool] | None = None
+    checkpoints: Checkpoints | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model compiled for training: its functions in the type asked for, and the method."""
+
+    analysis: Analysis
+    problem: TensorProblem
+    choice: TrainingChoice
+    feasible: Simple | None
+    projected: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> Model:
+        return self.analysis.model
+
+
+@dataclass(eq=False)
+class _Weighed:
+    """The problem with the rows that are projected onto left out of what is weighed."""
+
+    inner: TensorProblem
+    projected: np.ndarray
+    row_lower: np.ndarray = field(init=False)
+    row_upper: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.row_lower = np.where(self.projected, -np.inf, self.inner.row_lower)
+        self.row_upper = np.where(self.projected, np.inf, self.inner.row_upper)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+# -------------------------------------------------------------------------------------------------------- preparing
+
+
+def prepare(analysis: Analysis, method: str, options: Mapping[str, object]) -> Prepared:
+    """The model compiled for training. Raises NotSolvable for what cannot be, with the place and the reason."""
+    model = analysis.model
+    _refuse(analysis)
+    choice = choice_of(method, options)
+    members = _members(model, choice)
+    try:
+        problem = TensorProblem(model, members, choice.dtype, convex=analysis.convexity == "convex")
+    except NotTensor as reason:
+        raise _not_solvable(analysis, *_placed(model, reason, members)) from None
+    if choice.monitor is not None:
+        _monitored(model, choice.monitor)
+    feasible, projected = feasible_set(problem)
+    return Prepared(analysis, problem, choice, feasible, projected)
+
+
+def _refuse(analysis: Analysis) -> None:
+    """Raises NotSolvable for what no stochastic method can honor."""
+    model = analysis.model
+    if model.objective is None:
+        raise _not_solvable(analysis, "there is no objective to train", None, "add a `minimize` statement")
+    if model.integers:
+        variable = next(v for v in model.variables.values() if v.integer)
+        reason = f"`{variable.name}` must be whole, which no stochastic method takes"
+        raise _not_solvable(analysis, reason, variable.span, "make it continuous, or leave the method out")
+    for variable in model.variables.values():
+        if variable.attributes & {"psd", "nsd"}:
+            reason = f"`{variable.name}` must be semidefinite, which no stochastic method takes"
+            raise _not_solvable(analysis, reason, variable.span, "write it as a product such as `L @ L.T`")
+    for constraint in model.constraints:
+        if constraint.kind == "matrix":
+            reason = f"`{constraint.name}` is a matrix inequality, which no stochastic method takes"
+            raise _not_solvable(analysis, reason, constraint.span, "leave the method out")
+
+
+def _not_solvable(analysis: Analysis, reason: str, span: Any, hint: str) -> NotSolvable:
+    kind = {"type": analysis.type, "convexity": analysis.convexity, "smoothness": analysis.smoothness}
+    diagnostic = Diagnostic("not-solvable-yet", reason, span, hint, analysis.model.source)
+    return NotSolvable(diagnostic, model=analysis.model.name, problem_class=kind)
+
+
+def _placed(model: Model, fault: NotTensor, members: Members) -> tuple[str, Any, str]:
+    """The reason, place and hint of a model that is no sum over the members."""
+    for statement in statements_of(model):
+        if any(fault.node == body or body.has(fault.node) for body in statement.bodies):
+            span = place_of(fault.node, statement.marks, statement.span)
+            reason = f"`{statement.name}` cannot be trained in batches over {members.name}: {fault.reason}"
+            return reason, span, f"write it as a sum or mean over {members.name}, or leave the method out"
+    return f"this model cannot be trained in batches: {fault.reason}", None, "leave the method out"
+
+
+def _members(model: Model, choice: TrainingChoice) -> Members:
+    """The set of the batches: the one asked for, else the largest that an outermost sum of the objective runs over."""
+    names = candidates(model)
+    if choice.over is not None:
+        value = model.sets.get(choice.over)
+        if value is None or isinstance(value, Family):
+            have = ", ".join(names) or "none"
+            message = f"`over = {choice.over}` names no set whose members could be looked at in batches"
+            raise OptionError(Diagnostic("bad-option", message, None, f"sets that the objective sums over: {have}"))
+        return members_of(model, choice.over)
+    if not names:
+        message = "the objective sums over no declared set, so there is nothing to look at in batches"
+        hint = "write it as a sum or mean over a set, or leave the method out"
+        raise OptionError(Diagnostic("bad-option", message, None, hint))
+    return members_of(model, names[0])
+
+
+def _monitored(model: Model, name: str) -> Let:
+    """The named expression that is monitored: a number."""
+    let = model.lets.get(name)
+    if let is None or let.axes:
+        have = ", ".join(n for n, other in model.lets.items() if not other.axes) or "none"
+        what = "is an array, not one number" if let is not None else "names no `let` of the model"
+        message = f"`monitor = {name}` {what}"
+        raise OptionError(Diagnostic("bad-option", message, None, f"named expressions that are numbers: {have}"))
+    return let
+
+
+# ---------------------------------------------------------------------------------------------------------- running
+
+
+def run(prepared: Prepared, watching: Watching) -> Solution:
+    """The checked answer of a training run."""
+    ended = _in_batches(prepared, watching) if prepared.choice.method is not None else _whole(prepared, watching)
+    return _solution(prepared, ended)
+
+
+def _in_batches(prepared: Prepared, watching: Watching) -> Ended:
+    """A run of a stochastic method."""
+    problem, choice, model = prepared.problem, prepared.choice, prepared.model
+    assert choice.method is not None
+    hooks = Hooks(
+        monitor=_monitor(model, choice.monitor),
+        rising=choice.monitor is not None and rises(model.lets[choice.monitor].body),
+        stop=watching.stop,
+        news=_teller(problem, watching.progress),
+        feasible=prepared.feasible,
+        checkpoints=watching.checkpoints,
+    )
+    settings = replace(choice.settings, seconds=watching.time_limit)
+    result = train(_Weighed(problem, prepared.projected), choice.method, settings, hooks)  # type: ignore[arg-type]
+    rows = result.records.copy()
+    for name in ("loss", "objective"):
+        rows[:, COLUMNS.index(name)] *= problem.sign
+    trace, status = TraceTable(COLUMNS, rows), _STATUS.get(result.ending)
+    return Ended(result.x, result.row_multipliers, trace, status, _words(result), result)
+
+
+def _whole(prepared: Prepared, watching: Watching) -> Ended:
+    """A run of a method of the engine, which sees all members in every step."""
+    problem, choice = prepared.problem, prepared.choice
+
+    def watch(iteration: int, record: Record, x: np.ndarray) -> None:
+        assert watching.progress is not None
+        watching.progress(Progress(iteration, problem.sign * record.objective, None, 0.0))
+
+    limits = Limits(choice.iterations, watching.time_limit, watching.stop)
+    method = table.row_of(choice.name).factory(**choice.values)
+    outcome = drive(method, problem, limits, watch if watching.progress is not None else None)
+    rows = outcome.trace.copy()
+    rows[:, RUN_COLUMNS.index("objective")] *= problem.sign
+    trace = TraceTable(RUN_COLUMNS, rows)
+    return Ended(outcome.x, outcome.row_multipliers, trace, _ENDED.get(outcome.ending), ())
+
+
+def _monitor(model: Model, name: str | None) -> Callable[[np.ndarray], float] | None:
+    if name is None:
+        return None
+    let = _monitored(model, name)
+
+    def value(x: np.ndarray) -> float:
+        lanes = model.lanes.with_values(np.asarray(x, dtype=np.float64), EDGE)
+        return float(np.asarray(lanes.numbers(let.body, Frame())).reshape(-1)[0])
+
+    return value
+
+
+def _teller(problem: TensorProblem, progress: Callable[[Progress], None] | None) -> Callable[[News], None] | None:
+    if progress is None:
+        return None
+
+    def tell(news: News) -> None:
+        progress(Progress(news.epoch, problem.sign * news.loss, None, news.seconds, line=_line(problem, news)))
+
+    return tell
+
+
+def _line(problem: TensorProblem, news: News) -> str:
+    """`epoch 3 of 20, loss 0.231, validation 0.25, rate 0.001, 52,000 examples/s, 12 s left`."""
+    parts = [f"epoch {news.epoch} of {news.epochs}", f"loss {problem.sign * news.loss:.4g}"]
+    if np.isfinite(news.monitored):
+        parts.append(f"monitored {news.monitored:.4g}")
+    parts += [f"rate {news.rate:.3g}", f"{news.examples_per_second:,.0f} examples/s"]
+    if np.isfinite(news.seconds_left):
+        parts.append(f"{news.seconds_left:.0f} s left")
+    return ", ".join(parts)
+
+
+# ---------------------------------------------------------------------------------------------------------- answers
+
+
+def _solution(prepared: Prepared, ended: Ended) -> Solution:
+    model, analysis, problem = prepared.model, prepared.analysis, prepared.problem
+    objective = model.objective
+    assert objective is not None
+    base = Solution(
+        model=model.name,
+        status=Status.NUMERICAL_ERROR,
+        guarantee=Guarantee.NONE,
+        problem_class=class_of(analysis),
+        route=Route(prepared.choice.name, "optdsl", prepared.choice.why(problem.set.name, problem.members)),
+        objective_name=objective.name,
+        sense=objective.sense,
+        trace=ended.trace,
+        notes=(*model.warnings, *prepared.notes, *ended.notes),
+    )
+    if not np.isfinite(ended.x).all() or ended.status is Status.UNBOUNDED:
+        status = ended.status or Status.NUMERICAL_ERROR
+        return replace(base, status=status, show=shown_values(model, None, {}, {}))
+    judged, restored = judge_trained(
+        analysis, problem, ended, prepared.feasible, prepared.projected, prepared.choice.tolerance
+    )
+    variables = variable_answers(model, ended.x, restored.reduced_cost)
+    constraints = constraint_answers(model, judged.slacks, restored.duals)
+    return replace(
+        base,
+        status=judged.status,
+        guarantee=judged.guarantee,
+        objective=judged.objective,
+        variables=variables,
+        constraints=constraints,
+        show=shown_values(model, ended.x, variables, constraints),
+        checks=judged.checks,
+        notes=(*base.notes, *judged.notes),
+        expressions=let_values(model, ended.x),
+        diagnosis=() if ended.run is None else diagnosis_of(model, problem, prepared.choice, ended.run),
+    )
+
+
+def _words(result: TrainingRun) -> tuple[str, ...]:
+    """What a person should hear about a run: how it ended, and which parameters these are."""
+    kept = (
+        f"{result.kept.value}, those of epoch {result.kept_epoch}" if result.kept.name == "BEST" else result.kept.value
+    )
+    words = [f"{result.ending.value} ({result.epochs} epochs, {result.steps} steps); the answer holds {kept}"]
+    fault = result.fault
+    if fault is not None:
+        where = f" in `{fault.culprit}`" if fault.culprit else ""
+        words.append(f"it broke off in epoch {fault.epoch}, batch {fault.batch}{where}: {fault.suggestion}")
+    return (*words, *result.notes)

@@ -1,0 +1,73 @@
+"""The diagnosis of a training run of a model: its trace, its end and its layers by the user's names."""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy
+
+from optdsl.answer.diagnosis import diagnose_training
+from optdsl.answer.diagnosis_inputs import LayerValues, TrainingTrace, VariablePart
+from optdsl.answer.diagnosis_inputs import TrainingRun as DiagnosedRun
+from optdsl.answer.solution import Finding
+from optdsl.answer.stochastic_methods import TrainingChoice
+from optdsl.methods.stochastic.run import TrainingRun
+from optdsl.model.faults import place_of
+from optdsl.model.model import Model
+from optdsl.terms import nodes
+from optdsl.training.problem import TensorProblem
+
+RISING = frozenset({"accuracy", "auc", "r2"})
+"""Metrics that are better when they are higher."""
+SHOWN_MEMBERS = 2_000
+"""Members whose layers' values the diagnosis looks at."""
+
+
+def rises(body: sympy.Basic) -> bool:
+    return any(node.name in RISING for node in body.atoms(nodes.ArrayCall))
+
+
+def diagnosis_of(
+    model: Model, problem: TensorProblem, choice: TrainingChoice, result: TrainingRun
+) -> tuple[Finding, ...]:
+    """What the run's trace, its end and its layers say."""
+    objective = model.objective
+    assert objective is not None
+    monitored = result.column("monitored")
+    upward = choice.monitor is not None and rises(model.lets[choice.monitor].body)
+    trace = TrainingTrace(
+        epoch=result.column("epoch"),
+        loss=problem.sign * result.column("loss"),
+        rate=result.column("rate"),
+        gradient_norm=result.column("gradient_norm"),
+        monitored=None if choice.monitor is None else monitored,
+    )
+    run_ = DiagnosedRun(
+        objective=objective.name,
+        sense=objective.sense,
+        monitor=choice.monitor,
+        monitor_sense="maximize" if upward else "minimize",
+        method=choice.name,
+        momentum=float(choice.values.get("momentum", choice.values.get("beta1", 0.0))),
+        nesterov=bool(choice.values.get("nesterov", False)),
+        full_batch=choice.settings.batch <= 0 or choice.settings.batch >= problem.members,
+        multipliers=result.row_multipliers,
+    )
+    parts = [VariablePart(v.name, slice(v.offset, v.offset + v.width)) for v in model.variables.values()]
+    return diagnose_training(problem, result.x, trace, _layers(model, problem, result.x), parts, run_)
+
+
+def _layers(model: Model, problem: TensorProblem, x: np.ndarray) -> list[LayerValues]:
+    objective = model.objective
+    assert objective is not None
+    some = np.linspace(0, problem.members - 1, min(problem.members, SHOWN_MEMBERS)).astype(np.int64)
+    layers = problem.layers(x, some)
+    found = []
+    for layer in layers:
+        activation = layer.activation
+        span = place_of(activation.expression, objective.marks, objective.span)
+        name = next((n for n, let in model.lets.items() if let.body == activation.expression), activation.name)
+        function = "relu" if activation.name == "pos" else activation.name
+        hidden = problem.feeds_product(activation.value)
+        line = None if span is None else span.line
+        found.append(LayerValues(function, name, line, layer.argument, layer.value, hidden))
+    return found
