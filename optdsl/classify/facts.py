@@ -327,7 +327,8 @@ def _shortened(values: np.ndarray) -> np.ndarray:
     if first != last and not np.isnan(first):  # most often seen without a look at all lanes
         return values
     same = np.isnan(values).all() if np.isnan(first) else (values == first).all()
-    return values[(slice(0, 1),) * values.ndim] if same else values
+    # a copy: a view would keep all lanes in memory
+    return values[(slice(0, 1),) * values.ndim].copy() if same else values
 
 
 def compose(own: np.ndarray, slopes: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> np.ndarray:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
-from optdsl.engine.assembly import assembled
+from optdsl.engine.assembly import Assembly, assembled
 from optdsl.engine.space import Affine, Held, Link, Slot, Space, entries_of
 from optdsl.engine.sweeps import Values, constant_jacobian, raw_values
+from optdsl.nlp import Pattern
 
 
 def with_affine_slots(space: Space, width: int) -> Space:
@@ -81,12 +83,19 @@ class RowSystem:
         self.point = point or Point()
         self.curved = [(int(at), s) for at, s in zip(self.first, self.spaces, strict=False) if not s.affine]
         self._affine()
+
+    @cached_property
+    def _assembly(self) -> Assembly:
         parts = [self._places]
         for at, space in self.curved:
             slots = (entries_of(space.slots[k]) for k in space.local.partial_slots)
             parts.extend((e.lanes + at, e.columns) for e in slots)
-        self._assembly = assembled(parts, (self.count, width))
-        self.pattern = self._assembly.pattern
+        return assembled(parts, (self.count, self.width))
+
+    @property
+    def pattern(self) -> Pattern:
+        """Where the Jacobian's entries stand."""
+        return self._assembly.pattern
 
     def _affine(self) -> None:
         """The affine rows' entries, their places, the matrix (m, n) of them, and their constants (m,)."""
