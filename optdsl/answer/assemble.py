@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from optdsl.answer.checks import judge
+from optdsl.answer.diagnosis_run import diagnose_solver
 from optdsl.answer.labelled import LabelledArray
 from optdsl.answer.landscape import landscape_of
+from optdsl.answer.names import entry_of, indexed, labels_at
 from optdsl.answer.numbers import number_text
 from optdsl.answer.solution import (
     ConflictAnswer,
@@ -28,9 +30,8 @@ from optdsl.classify import Analysis
 from optdsl.classify.analysis import StatementFact
 from optdsl.convex.lower import Lowered, NamedPart
 from optdsl.convex.program import RawAnswer
-from optdsl.data.members import SetValue, label_text
 from optdsl.errors import Diagnostic, render
-from optdsl.model.model import Model, Variable
+from optdsl.model.model import Model
 
 
 def class_of(analysis: Analysis) -> ProblemClass:
@@ -122,13 +123,15 @@ def solution_of(
     variables = {} if point is None else variable_answers(model, point, restored.reduced_cost)
     constraints = {} if point is None else constraint_answers(model, judged.slacks, restored.duals)
     objective = model.objective
+    reached = None if point is None else judged.objective
+    trace = _trace(raw, lowered.sign)
     return Solution(
         model=model.name,
         status=judged.status,
         guarantee=judged.guarantee,
         problem_class=class_of(lowered.analysis),
         route=route,
-        objective=None if point is None else judged.objective,
+        objective=reached,
         objective_name=None if objective is None else objective.name,
         sense=None if objective is None else objective.sense,
         bound=judged.bound,
@@ -136,9 +139,10 @@ def solution_of(
         constraints=constraints,
         show=shown_values(model, point, variables, constraints),
         checks=judged.checks,
-        trace=_trace(raw, lowered.sign),
+        trace=trace,
         conflict=convex_conflict(lowered, stop) if infeasible else None,
         ray=ray_answer(model, restored.ray, raw.message or None) if unbounded else None,
+        diagnosis=diagnose_solver(lowered, judged.status, reached, judged.bound, trace),
         notes=tuple(filter(None, (*model.warnings, *judged.notes, "" if why else raw.message))),
         duals_with_integers_fixed=raw.duals_with_integers_fixed,
         expressions={} if point is None else let_values(model, point),
@@ -201,7 +205,7 @@ def conflict_answer(model: Model, parts: tuple[NamedPart, ...], irreducible: boo
 def _member(model: Model, part: NamedPart) -> ConflictMember:
     if part.constraint is not None:
         constraint = model.constraints[part.constraint]
-        index = _labels(constraint.axes, part.position)
+        index = labels_at(constraint.axes, part.position)
         if constraint.kind == "matrix":  # the last two axes are the matrix's own
             index = index[: sum(axis.arity for axis in constraint.axes[:-2])]
         return ConflictMember(
@@ -212,12 +216,12 @@ def _member(model: Model, part: NamedPart) -> ConflictMember:
             _text_of(model, constraint.span.line),
             constraint.span.line,
         )
-    variable, entry = _entry(model, part.position)
+    variable, entry = entry_of(model, part.position)
     if part.kind == "attribute":
         matrix = next(a for a in ("psd", "nsd") if a in variable.attributes)
         return ConflictMember(part.kind, variable.name, text=f"{variable.name} {matrix}")
-    index = _labels(variable.axes, entry)
-    name = _indexed(variable.name, index)
+    index = labels_at(variable.axes, entry)
+    name = indexed(variable.name, index)
     text = None
     if part.side is not None:
         bound = (variable.lower if part.side == "lower" else variable.upper)[part.position - variable.offset]
@@ -229,40 +233,3 @@ def _text_of(model: Model, line: int) -> str | None:
     """The line of the text where a constraint begins."""
     lines = model.source.text.splitlines()
     return lines[line - 1].strip() if line <= len(lines) else None
-
-
-def _entry(model: Model, column: int) -> tuple[Variable, int]:
-    """The variable that a column belongs to, and the first of its entries there."""
-    variable = next(v for v in model.variables.values() if v.offset <= column < v.offset + v.width)
-    if variable.columns is None:
-        return variable, column - variable.offset
-    return variable, int(np.flatnonzero(variable.columns == column)[0])
-
-
-def _labels(axes: tuple[SetValue, ...], position: int) -> tuple[int | str, ...]:
-    positions = np.unravel_index(position, tuple(len(axis) for axis in axes)) if axes else ()
-    return tuple(label for axis, k in zip(axes, positions, strict=True) for label in axis.member(int(k)))
-
-
-def _indexed(name: str, index: tuple[int | str, ...]) -> str:
-    return f"{name}[{', '.join(label_text(label) for label in index)}]" if index else name
-
-
-# ------------------------------------------------------------------------------------------- columns and rows
-
-
-def column_name(lowered: Lowered, column: int) -> str:
-    """What a column of the program is: `buy["bread"]`, or an auxiliary variable."""
-    if column >= lowered.analysis.model.columns:
-        return "(auxiliary)"
-    variable, entry = _entry(lowered.analysis.model, column)
-    return _indexed(variable.name, _labels(variable.axes, entry))
-
-
-def row_name(lowered: Lowered, row: int) -> str:
-    """What a row of the program is: `nutrition["fat"]`, or one that holds auxiliary variables."""
-    for block, first in zip(lowered.analysis.blocks, lowered.rows, strict=True):
-        if first <= row < first + len(block.lower):
-            constraint = lowered.analysis.model.constraints[block.constraint]
-            return _indexed(constraint.name, _labels(constraint.axes, row - first))
-    return "(auxiliary)"

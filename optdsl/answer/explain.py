@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from optdsl.answer.assemble import column_name, row_name
 from optdsl.answer.layout import beside, left, right, shortened
+from optdsl.answer.names import column_name, row_name
 from optdsl.answer.numbers import number_text
 from optdsl.convex.lower import Lowered
 from optdsl.errors import Diagnostic, OptionError, closest

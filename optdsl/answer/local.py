@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from optdsl.answer.assemble import class_of, conflict_answer, constraint_answers, ray_answer, variable_answers
+from optdsl.answer.diagnosis_run import diagnose_run
 from optdsl.answer.engine_methods import MULTISTART, MULTISTART_OPTIONS, Choice, choose_method, make_method
 from optdsl.answer.kinked import SMOOTHINGS, Ended, lifted, sharpened
 from optdsl.answer.landscape import landscape_of
@@ -355,7 +356,8 @@ def _solution(prepared: Prepared, ended: Ended) -> Solution:
     )
     if outcome.ending is Ending.UNDEFINED:
         note = "no point was found at which all functions are defined: give a start with `init`"
-        return replace(base, notes=(*base.notes, note))
+        undefined = diagnose_run(model, problem, outcome, base.trace, base.status, base.checks)
+        return replace(base, notes=(*base.notes, note), diagnosis=undefined)
     violated = _violated(model, problem, outcome.x)
     if outcome.ending is Ending.LOCALLY_INFEASIBLE and violated:
         convex = analysis.convexity == "convex"
@@ -393,6 +395,7 @@ def _solution(prepared: Prepared, ended: Ended) -> Solution:
         constraints=constraints,
         show=shown_values(model, x, variables, constraints),
         checks=judged.checks,
+        diagnosis=diagnose_run(model, problem, outcome, base.trace, judged.status, judged.checks),
         notes=(*base.notes, *judged.notes),
         path=None if outcome.path is None else outcome.path[:, : model.columns],
         landscape=landscape_of(model),

@@ -9,7 +9,7 @@ import numpy as np
 from optdsl.answer.labelled import LabelledArray
 from optdsl.answer.layout import Page, beside, fact_lines, left, shortened, width_of, wrapped
 from optdsl.answer.numbers import number_text, residual_text, seconds_text
-from optdsl.answer.solution import Checks, ConflictAnswer, ConflictMember, Ray, Solution
+from optdsl.answer.solution import Checks, ConflictAnswer, ConflictMember, Finding, Ray, Solution
 from optdsl.answer.status import Guarantee, SecondOrder, Status
 from optdsl.answer.value_tables import INDENT, Titled, value_blocks
 from optdsl.answer.verdict_text import route_text
@@ -264,17 +264,20 @@ def _shown(solution: Solution) -> Sequence[Titled]:
 
 
 def _remarks(solution: Solution, page: Page) -> Iterator[list[str]]:
-    for item in solution.diagnosis:
-        yield [
-            page.style(item.finding, "bold"),
-            *wrapped(f"{INDENT}{item.evidence}", page.width, 2),
-            *wrapped(f"{INDENT}{item.advice}", page.width, 2),
-        ]
+    if solution.diagnosis:
+        yield [line for item in solution.diagnosis for line in _finding(item, page)]
     notes = list(solution.notes)
     if solution.duals_with_integers_fixed and any(_speaks_of_duals(item.text) for item in solution.show or ()):
         notes.append("duals and reduced costs are those of the problem with its integers fixed at these values")
     if notes:
         yield [line for note in notes for line in wrapped(f"note: {note}", page.width, 6)]
+
+
+def _finding(item: Finding, page: Page) -> Iterator[str]:
+    """What was found, then the evidence and the advice below it."""
+    yield from (page.style(line, "bold") for line in wrapped(item.finding, page.width, len(INDENT)))
+    for text in (item.evidence, item.advice):
+        yield from (INDENT + line for line in wrapped(text, page.width - len(INDENT), 0))
 
 
 def _speaks_of_duals(text: str) -> bool:

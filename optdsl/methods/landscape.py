@@ -199,7 +199,7 @@ def follow(
 ) -> tuple[float, float]:
     """How far to go along a direction, either way (negative: against it), and by how much f falls there; 0, 0: nowhere.
 
-    Steps grow by factors of 2 from a small one as long as f falls, within the bounds.
+    Steps grow by factors of 2 from a small one as long as f falls, within the bounds; the best is then refined.
     """
     here = float(objective(x))
     best, step_to = 0.0, 0.0
@@ -215,5 +215,9 @@ def follow(
                 best, step_to = gain, sign * step
             last = max(gain, 0.0)
             step *= 2.0
+    for step in step_to * np.linspace(0.5, 2.0, 31):
+        gain = here - float(objective(np.clip(x + step * direction, lower, upper)))
+        if gain > best:
+            best, step_to = gain, float(step)
     rounding = 100.0 * np.finfo(float).eps * max(1.0, abs(here))
     return (step_to, best) if best > rounding else (0.0, 0.0)
