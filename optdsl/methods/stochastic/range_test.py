@@ -1,6 +1,6 @@
 """`rate = auto`: a short range test that finds a rate (Smith 2017, section 3.3).
 
-From the start, steps are taken with a rate that grows by a twelfth of a decade each, until the loss on one fixed batch
+From the start, steps are taken with a rate that grows by a tenth of a decade each, until the loss on one fixed batch
 is four times as far above its least value as the start was, or is not finite. A tenth of the rate at which that loss
 was least is chosen: far enough from where steps become unstable, and most of the fall is there.
 """
@@ -17,8 +17,8 @@ from optdsl.methods.stochastic.run import FeasibleSet
 from optdsl.methods.stochastic.updates import BLOCK, Update, start, step
 from optdsl.nlp import FiniteSum
 
-LEAST, MOST = 1e-8, 1e2
-PER_DECADE = 12
+LEAST, MOST = 1e-10, 1e6
+PER_DECADE = 10
 JUDGED = 256
 FALLBACK = 1e-3
 

@@ -96,7 +96,9 @@ class _Run:
         ending = self._resume() if self.hooks.checkpoints is not None and self.hooks.checkpoints.resume else None
         if ending is None:
             self._prepare()
+            self._clock(in_epoch=False)
             ending = self._epochs()
+            self._clock()
             if ending not in (TrainingEnding.TIME_LIMIT, TrainingEnding.INTERRUPTED):
                 self.numbers["ending"] = ending.name
             self._save()
@@ -114,7 +116,6 @@ class _Run:
 
     def _epochs(self) -> TrainingEnding:
         numbers = self.numbers
-        self.lap = time.perf_counter()
         while numbers["epoch"] < self.settings.epochs:
             self.batches.arrange(numbers["epoch"])
             if numbers["batch"] == 0:
@@ -196,11 +197,12 @@ class _Run:
             )
         )
 
-    def _clock(self) -> None:
+    def _clock(self, in_epoch: bool = True) -> None:
         """Books the time since the last call."""
         now = time.perf_counter()
         self.numbers["seconds"] += now - self.lap
-        self.numbers["epoch_seconds"] += now - self.lap
+        if in_epoch:
+            self.numbers["epoch_seconds"] += now - self.lap
         self.lap = now
 
     # ---------------------------------------------------------------------------------------------- between epochs
