@@ -38,6 +38,8 @@ PACKAGES = (
     "duckdb",
     "pyarrow",
     "casadi",
+    "pyoptinterface",
+    "llvmlite",
 )
 
 

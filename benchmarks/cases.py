@@ -7,6 +7,8 @@ from dataclasses import dataclass
 OPTDSL = ("optdsl_indexed", "optdsl_array")
 CONIC = ("cvxpy_expert", "cvxpy_sharp", "optdsl_text")
 ENGINE = ("casadi_ipopt", "optdsl_engine")
+LARGE = ("casadi_ipopt", "pyoptinterface_ipopt", "optdsl_engine")
+TIERS = ("casadi_ipopt", "pyoptinterface_ipopt", "optdsl_numpy", "optdsl_compiled")
 PEERS = ("cvxpy_vectorized", "cvxpy_coo", "linopy_labelled")
 
 
@@ -76,7 +78,7 @@ CASES = (
         "luksan_vlcek",
         "Luksan-Vlcek 5.1 with n variables, from text to answer",
         "nonlinear",
-        ENGINE,
+        LARGE,
         (1_000, 10_000, 100_000),
         5,
         "luksan_vlcek",
@@ -94,14 +96,14 @@ CASES = (
         "derivatives",
         "One Hessian and one Jacobian of Luksan-Vlcek 5.1",
         "derivatives",
-        ENGINE,
+        TIERS,
         (100_000,),
         5,
         "luksan_vlcek",
     ),
-    Case("rocket", "Goddard rocket over n steps", "nonlinear", ENGINE, (4_000,), 3, "rocket"),
+    Case("rocket", "Goddard rocket over n steps", "nonlinear", LARGE, (4_000,), 3, "rocket"),
     # there are many local minima, so close to each other
-    Case("electrons", "n electrons on a sphere", "nonlinear", ENGINE, (200,), 1, "electrons", 1e-5),
+    Case("electrons", "n electrons on a sphere", "nonlinear", LARGE, (200,), 1, "electrons", 1e-5),
     Case(
         "ten",
         "Ten problems of Hock and Schittkowski in a warm process, from text to answer",

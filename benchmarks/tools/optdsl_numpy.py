@@ -1,0 +1,11 @@
+"""NumPy's tier of the engine: no kernel is compiled."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OPTDSL_JIT"] = "0"
+
+from benchmarks.tools.optdsl_engine import derivatives  # noqa: E402
+
+__all__ = ["derivatives"]
