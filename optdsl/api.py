@@ -80,6 +80,7 @@ class Model:
         method: str | None = None,
         options: Mapping[str, Any] | None = None,
         time_limit: float | None = None,
+        seed: int | None = None,
         progress: Watcher | None = None,
         stop: Callable[[], bool] | None = None,
         data: Mapping[str, Any] | None = None,
@@ -87,7 +88,8 @@ class Model:
     ) -> Solution:
         """The checked answer for the data given by name.
 
-        `options` are the method's. time_limit: seconds of the solver's run. `progress` hears of a long run, `stop`
+        `options` are the method's. time_limit: seconds of the solver's run. seed: of starts that are
+        drawn (`init xavier`) and of the method, where it takes one. `progress` hears of a long run, `stop`
         is asked whether to end it, both in this thread. Data whose name is one of these words goes into `data`:
         `solve(data={"method": 3})`.
 
@@ -102,6 +104,7 @@ class Model:
             supplied=as_supplied(data, values),
             method=method,
             options=options,
+            seed=seed,
             controls=Controls(time_limit=time_limit, progress=progress, stop=stop),
         )
 
@@ -152,6 +155,7 @@ class Compiled:
         method: str | None = None,
         options: Mapping[str, Any] | None = None,
         time_limit: float | None = None,
+        seed: int | None = None,
         progress: Watcher | None = None,
         stop: Callable[[], bool] | None = None,
         data: Mapping[str, Any] | None = None,
@@ -169,6 +173,7 @@ class Compiled:
             supplied={**self.given, **as_supplied(data, values)},
             method=method,
             options=options,
+            seed=seed,
             controls=Controls(time_limit=time_limit, progress=progress, stop=stop, warm=self.warm),
         )
 

@@ -81,6 +81,7 @@ WAYS_BACK = {
     ("optdsl.language.grammar", "optdsl.language.compile"): "tables are compiled only where the shipped ones are stale",
     ("optdsl.answer.solution", "optdsl.answer.files"): "the record offers its views",
     ("optdsl.answer.solution", "optdsl.answer.json_view"): "the record offers its views",
+    ("optdsl.answer.solution", "optdsl.answer.saving"): "the record offers its views",
     ("optdsl.answer.solution", "optdsl.answer.terminal"): "the record offers its views",
     ("optdsl.answer.solution", "optdsl.answer.pictures"): "the record offers its views",
     ("optdsl.answer.verdict", "optdsl.answer.json_view"): "the record offers its views",

@@ -30,7 +30,7 @@ def write_files(solution: Solution, folder: Path, format: str = "csv") -> tuple[
     make_folder(folder)
     writers = dict(_writers(solution, format))
     try:
-        return _write_all(folder, writers)
+        return write_beside(folder, writers)
     except OSError as error:
         raise OptionError(_cannot_write(folder, error)) from None
 
@@ -74,12 +74,12 @@ def write_trace(trace: TraceTable, path: Path) -> None:
     check_trace(path)
     table = pyarrow.table({name: trace[name] for name in trace.columns})
     try:
-        _write_all(path.parent, {path.name: _arrow_writer(table, path.suffix[1:].lower())})
+        write_beside(path.parent, {path.name: _arrow_writer(table, path.suffix[1:].lower())})
     except OSError as error:
         raise OptionError(_cannot_write(path.parent, error)) from None
 
 
-Writer = Callable[[Path], None]
+Writer = Callable[[Path], object]
 
 
 def _writers(solution: Solution, format: str) -> Iterable[tuple[str, Writer]]:
@@ -106,7 +106,8 @@ def _file_name(name: str, used: set[str]) -> str:
     return candidate
 
 
-def _write_all(folder: Path, writers: Mapping[str, Writer]) -> tuple[Path, ...]:
+def write_beside(folder: Path, writers: Mapping[str, Writer]) -> tuple[Path, ...]:
+    """Writes files beside their places, and renames them when all are complete. Returns the paths."""
     written: list[tuple[Path, Path]] = []
     try:
         for name, write in writers.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,8 @@ def solution_json(solution: Solution) -> str:
     return json_text(solution_record(solution))
 
 
-def solution_record(solution: Solution) -> dict[str, Any]:
-    """The answer as dictionaries, lists and numbers."""
+def solution_record(solution: Solution, without: Collection[str] = ()) -> dict[str, Any]:
+    """The answer as dictionaries, lists and numbers; variables in `without` keep their place, empty."""
     record: dict[str, Any] = {
         "optdsl": VERSION,
         "model": solution.model,
@@ -47,7 +47,9 @@ def solution_record(solution: Solution) -> dict[str, Any]:
         "objective": _objective(solution),
         "class": _class(solution.problem_class),
         "route": _route(solution.route),
-        "variables": {name: _variable(answer) for name, answer in solution.variables.items()},
+        "variables": {
+            name: {} if name in without else _variable(answer) for name, answer in solution.variables.items()
+        },
         "constraints": {name: _constraint(answer) for name, answer in solution.constraints.items()},
         "show": [{"expr": item.text, **_shown(item.value)} for item in solution.show or ()],
         "checks": _checks(solution.checks),

@@ -257,11 +257,19 @@ class Solution:
 
         return solution_json(self)
 
-    def save(self, folder: str | os.PathLike[str], format: str = "csv") -> tuple[Path, ...]:
-        """Writes result.json and one table per variable and constraint into a folder; `format`: csv or parquet."""
-        from optdsl.answer.files import write_files
+    def save(self, path: str | os.PathLike[str], format: str = "csv") -> tuple[Path, ...]:
+        """Writes the result to a `.json` file, or into a folder: result.json and a table per variable and constraint.
 
-        return write_files(self, Path(folder), format)
+        A file is what `init from` and `Model.evaluate` read; large variables lie in a `.npz` beside it. `format` of a
+        folder's tables: csv or parquet. Returns the paths. Raises OptionError where they cannot be written.
+        """
+        from optdsl.answer.files import write_files
+        from optdsl.answer.saving import save_result
+
+        place = Path(path)
+        if place.suffix.lower() == ".json" and not place.is_dir():
+            return save_result(self, place)
+        return write_files(self, place, format)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Writes a picture (.png, .svg, .pdf): the run, the landscape of two variables, variables over an index.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from optdsl.answer.assemble import solution_of, verdict_of
 from optdsl.answer.explain import check_stage, program_text
 from optdsl.answer.methods import AUTOMATIC, LATER, SOLVER_METHODS, check_method, check_options, later_method
+from optdsl.answer.seeds import checked_seed, options_with_seed, seed_among
 from optdsl.answer.solution import Route, Solution, Times
 from optdsl.answer.status import Guarantee, Status
 from optdsl.answer.transformed import WHY, Special, solve_special, special_form, specialized
@@ -104,8 +105,8 @@ def solve_tree(file: tree.File, **keywords: Any) -> Solution:
     """The checked answer to a model.
 
     folder: what paths in the file are relative to. supplied: values by name; paths: files by name. method and
-    options: instead of the file's `solve using`. Raises OptError for every mistake in the input, NotSolvable for
-    a model that no method of this version takes.
+    options: instead of the file's `solve using`. seed: of starts that are drawn and of the method. Raises OptError
+    for every mistake in the input, NotSolvable for a model that no method of this version takes.
     """
     return _solve(file, _Clock(), **keywords)
 
@@ -119,15 +120,19 @@ def _solve(
     paths: Mapping[str, str] | None = None,
     method: str | None = None,
     options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
     controls: Controls | None = None,
 ) -> Solution:
     controls = controls or Controls()
     _check_time_limit(controls.time_limit)
     _check_asked(method, options)
+    of_starts = checked_seed(seed) if seed is not None else seed_among(options)
     controls.enter("reading")
     with clock.lap("read"):
-        model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
+        name = model_name(file.source.name)
+        model = build(file, folder=folder, supplied=supplied, paths=paths, name=name, seed=of_starts)
     asked = asked_for(model, method, options)
+    asked = replace(asked, options=options_with_seed(asked.method, asked.options, seed))
     controls.enter("classifying")
     with clock.lap("classify"):
         analysis = analyze(model, doubt="quick")

@@ -29,10 +29,12 @@ FOUND, NOT_FOUND = 0, 1
 @data_options
 @click.option("--out", metavar="DIR", help="Write each variable and constraint as a table, and result.json, there.")
 @click.option("--out-format", metavar="FORMAT", default="csv", help="The tables' format: csv (default) or parquet.")
+@click.option("--save", "save", metavar="FILE", help="Save the result to FILE.json, for `init from` and `optdsl eval`.")
 @click.option("--trace", "trace", metavar="FILE", help="Write the iterations as a table: FILE.csv or FILE.parquet.")
 @click.option("--plot", "plot", metavar="FILE", help="Draw the answer and the run: FILE.png, FILE.svg or FILE.pdf.")
 @click.option("--quiet", is_flag=True, help="Print only the status and the objective, and no live line.")
 @click.option("--time-limit", metavar="SECONDS", type=float, help="Stop the solver after so long.")
+@click.option("--seed", metavar="N", type=int, help="Seed of starts that are drawn (init xavier) and of the method.")
 def command(
     model: str,
     as_json: bool,
@@ -42,10 +44,12 @@ def command(
     data_options: tuple[str, ...],
     out: str | None,
     out_format: str,
+    save: str | None,
     trace: str | None,
     plot: str | None,
     quiet: bool,
     time_limit: float | None,
+    seed: int | None,
 ) -> int:
     """Solve a model and print the checked answer.
 
@@ -57,22 +61,14 @@ def command(
     optdsl solve diet.opt --set need=3000 --data foods=other.csv
     optdsl solve plan.opt --time-limit 60 --opt gap=0.01 --out results
     optdsl solve plan.opt --method cvxpy --opt solver=OSQP
+    optdsl solve net.opt --seed 3 --save run.json
     optdsl solve rocket.opt --trace run.csv --plot rocket.png
     optdsl solve plan.opt --json | jq .objective.value
     cat plan.opt | optdsl solve -
     """
-    from optdsl.answer.files import check_format, check_trace, make_folder
     from optdsl.answer.methods import check_method
 
-    if out is not None:
-        check_format(out_format)
-        make_folder(Path(out))
-    if trace is not None:
-        check_trace(Path(trace))
-    if plot is not None:
-        from optdsl.answer.pictures import check_picture
-
-        check_picture(Path(plot))
+    _check_places(out, out_format, save, trace, plot)
     if method is not None:
         check_method(method)
     options = read_options(method_options)
@@ -96,17 +92,51 @@ def command(
             paths=paths,
             method=method,
             options=options,
+            seed=seed,
             controls=controls,
         )
-    written = solution.save(Path(out), out_format) if out is not None else ()
+    news = _write(solution, out, out_format, save, trace, plot)
+    _print(solution, as_json=as_json, quiet=quiet)
+    if news and not quiet:
+        write_error(f"\n{news}")
+    return FOUND if solution.status.acceptable else NOT_FOUND
+
+
+def _check_places(out: str | None, out_format: str, save: str | None, trace: str | None, plot: str | None) -> None:
+    """Finds before the solve what could not be written after it."""
+    from optdsl.answer.files import check_format, check_trace, make_folder
+
+    if out is not None:
+        check_format(out_format)
+        make_folder(Path(out))
+    if save is not None:
+        from optdsl.answer.saving import check_saved
+
+        check_saved(Path(save))
+    if trace is not None:
+        check_trace(Path(trace))
+    if plot is not None:
+        from optdsl.answer.pictures import check_picture
+
+        check_picture(Path(plot))
+
+
+def _write(
+    solution: Solution, out: str | None, out_format: str, save: str | None, trace: str | None, plot: str | None
+) -> str:
+    """Writes everything asked for; returns what to tell about it."""
+    news = []
+    if out is not None:
+        news.append(f"{len(solution.save(Path(out), out_format))} files written to {out}")
+    if save is not None and solution.variables:
+        news.append(f"saved to {' and '.join(map(str, solution.save(Path(save))))}")
+    elif save is not None:
+        news.append(f"not saved to {save}: there are no values, the model is {solution.status.word}")
     if trace is not None:
         solution.trace.save(trace)
     if plot is not None:
         solution.plot(plot)
-    _print(solution, as_json=as_json, quiet=quiet)
-    if written and not quiet:
-        write_error(f"\n{len(written)} files written to {out}")
-    return FOUND if solution.status.acceptable else NOT_FOUND
+    return "\n".join(news)
 
 
 def _print(solution: Solution, *, as_json: bool, quiet: bool) -> None:

@@ -28,7 +28,7 @@ from optdsl.model.missing import missing_data
 from optdsl.model.mistakes import reported
 from optdsl.model.model import Let, Marks, MethodChoice, Model, Shown, Variable
 from optdsl.model.names import evaluation_order, names_in, undeclared
-from optdsl.model.options import option_values
+from optdsl.model.options import option_values, seed_of, seed_options
 from optdsl.model.outside import supplied_parameter, supplied_set
 from optdsl.model.parameters import Declared, Parameters
 from optdsl.model.scope import (
@@ -44,6 +44,7 @@ from optdsl.model.scope import (
 from optdsl.model.shapes import Axis, Marker
 from optdsl.model.sources import Tables, located
 from optdsl.model.statements import Statements
+from optdsl.model.symmetric_starts import symmetric_starts
 from optdsl.model.variables import Variables
 from optdsl.model.wanted import Wanted, by_position
 from optdsl.terms import nodes
@@ -59,13 +60,17 @@ def build(
     supplied: Mapping[str, Supplied] | None = None,
     paths: Mapping[str, str] | None = None,
     name: str = "model",
+    seed: int | None = None,
 ) -> Model:
     """Bind data to a text and elaborate it.
 
     `folder` is what table paths are relative to; `supplied` holds values by name (parameters, sets, tables);
-    `paths` holds files by name (`--data`). Raises `OptError` with every independent mistake that was found.
+    `paths` holds files by name (`--data`). `seed` is that of the starts that are drawn (None: the one of the file's
+    `solve using`, else 0). Raises `OptError` with every independent mistake that was found.
     """
-    return _Builder(file, folder, dict(supplied or {}), dict(paths or {}), name).build()
+    builder = _Builder(file, folder, dict(supplied or {}), dict(paths or {}), name)
+    builder.workspace.seed = seed
+    return builder.build()
 
 
 class _Builder(DeclaredNames):
@@ -136,7 +141,11 @@ class _Builder(DeclaredNames):
             method,
             self.workspace.lanes,
             self.columns,
-            tuple(self._warnings(iterators)),
+            (
+                *self._warnings(iterators),
+                *self.workspace.remarks,
+                *symmetric_starts(self.variables, objective, constraints),
+            ),
         )
 
     def _attempt(self, action: Callable[[], Any], failing: str | None = None) -> Any:
@@ -186,6 +195,9 @@ class _Builder(DeclaredNames):
                 uses[used.name] = used.span
                 continue
             uses.setdefault(used.name, used.span)
+        if isinstance(declaration, tree.VarDecl) and self.workspace.seed is None:
+            seed = names_in(tuple(seed_options(self.file)))
+            uses.update({n.name: n.span for n in seed if isinstance(self.declarations.get(n.name), tree.ParamDecl)})
         if isinstance(declaration, tree.SetDecl | tree.ParamDecl) and (name in self.supplied or name in self.paths):
             # data from outside replaces the definition
             inner = {u.name for u in names_in((declaration.domain, getattr(declaration, "attributes", ())))}
@@ -376,6 +388,8 @@ class _Builder(DeclaredNames):
 
     def _declare_variable(self, declaration: tree.VarDecl) -> None:
         name = declaration.name
+        if self.workspace.seed is None:
+            self.workspace.seed = seed_of(self.elaborator, self.file)
         context = Context(mode="data")
         with self._words(declaration):
             domain = self.elaborator.domains.open(declaration.domain or EMPTY_DOMAIN, context)

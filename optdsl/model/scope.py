@@ -10,6 +10,7 @@ from typing import NoReturn
 import sympy
 
 from optdsl.data.members import SetValue
+from optdsl.data.saved import SavedResult
 from optdsl.errors import Diagnostic, ModelError, Source, Span, closest
 from optdsl.language import tree
 from optdsl.model.shapes import Arr, Axis, Marker
@@ -100,6 +101,10 @@ class Workspace:
     anonymous: int = 0
     index_names: Collection[str] = ()  # all names that some iteration binds
     declared: Collection[str] = ()  # all names of the text, also those whose symbol is not known (yet)
+    seed: int | None = None  # of the starts that are drawn; None: not settled yet
+    point: SavedResult | None = None  # the values that all variables have, where a model is only evaluated
+    results: dict[Path, SavedResult] = field(default_factory=dict)  # saved results, each read once
+    remarks: list[str] = field(default_factory=list)  # what a person should know about the data
 
     def fresh_name(self, stem: str) -> str:
         """A name that no user can write, for an inline set or array."""

@@ -55,7 +55,7 @@ class Variables:
         if "fixed" in flags:
             self._require_start(declaration, start)
             lower, upper = start.copy(), start.copy()
-        if not np.isnan(_distinct(start)).all():
+        if not np.isnan(_distinct(start)).all() and self.elaborator.workspace.point is None:
             start = np.clip(start, lower, upper)
         return Variable(
             declaration.name,
@@ -188,10 +188,9 @@ class Variables:
     def _start(
         self, declaration: tree.VarDecl, domain: OpenDomain, axes: tuple[Axis, ...], size: int
     ) -> np.ndarray:
-        for attribute in declaration.attributes:
-            if isinstance(attribute, tree.Init):
-                return start_values(self, declaration, attribute, domain, axes, size)
-        return _everywhere(np.nan, size)
+        init = next((a for a in declaration.attributes if isinstance(a, tree.Init)), None)
+        start = start_values(self, declaration, init, domain, axes, size)
+        return _everywhere(np.nan, size) if start is None else start
 
     def _require_start(self, declaration: tree.VarDecl, start: np.ndarray) -> None:
         if np.isnan(start).any():

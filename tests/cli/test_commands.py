@@ -98,6 +98,7 @@ WRONG = {
     "method-cannot-solve": (["solve", "whole.opt", "--method", "highs"], "cvxpy (SCIP)"),
     "cannot-write": (["solve", "diet.opt", "--out", "diet.opt/answer", "--json"], "--out needs a folder"),
     "bad-time-limit": (["solve", "diet.opt", "--time-limit", "-1"], "a number of seconds"),
+    "bad-seed": (["solve", "diet.opt", "--seed", "-1"], "a whole number from 0 on"),
 }
 
 
