@@ -6,6 +6,6 @@ import os
 
 os.environ["OPTDSL_JIT"] = "always"
 
-from benchmarks.tools.optdsl_engine import derivatives  # noqa: E402
+from benchmarks.tools.optdsl_engine import derivatives
 
 __all__ = ["derivatives"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def _variables(model: Any, start: np.ndarray, lower: float = -np.inf, upper: flo
 
 def luksan_vlcek(model: Any, n: int) -> None:
     x = _variables(model, luksan_vlcek_start(n))
-    for a, b in zip(x[:-1], x[1:], strict=True):
+    for a, b in pairwise(x):
         with nl.graph():
             model.add_nl_objective(100 * (a * a - b) * (a * a - b) + (a - 1) * (a - 1))
     for u, v, w in zip(x[:-2], x[1:-1], x[2:], strict=True):
