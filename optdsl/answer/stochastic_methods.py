@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from optdsl.errors import Diagnostic, OptionError
 from optdsl.methods.stochastic import table
 from optdsl.methods.stochastic.estimators import StochasticMethod
 from optdsl.methods.stochastic.run import TrainingSettings
-from optdsl.methods.stochastic.schedules import ScheduleError, schedule_of
+from optdsl.methods.stochastic.schedules import ScheduleError
 
 NAMES = (
     Option("over", "name", None, "the set whose members are looked at in batches; else the largest summed over"),
@@ -64,9 +64,8 @@ def options_of(name: str) -> tuple[Option, ...]:
 def choice_of(name: str, options: Mapping[str, object], reason: str = "asked for") -> TrainingChoice:
     """The method with its options. Raises OptionError for options that it does not have, or wrong values."""
     values = read_options(dict(options), options_of(name), name)
-    settings = {f.name: values.pop(f.name) for f in fields(TrainingSettings) if f.name in values}
     try:
-        settings["rate"] = schedule_of(settings["rate"])
+        settings = table.settings_of(name, values)
     except ScheduleError as error:
         raise OptionError(
             Diagnostic("bad-option-value", f"option `rate` of {name}: {error}", hint=error.hint)
@@ -76,7 +75,7 @@ def choice_of(name: str, options: Mapping[str, object], reason: str = "asked for
         name,
         reason,
         table.method_of(name, **values),
-        TrainingSettings(**settings),
+        settings,
         over,
         monitor,
         np.dtype(dtype),

@@ -83,7 +83,7 @@ class Setting:
     """One option: its name, kind, default, one sentence, and what values are allowed."""
 
     name: str
-    kind: Literal["number", "count", "word", "flag"]
+    kind: Literal["number", "count", "word", "flag", "rate"]
     default: float | int | str | bool
     what: str
     words: tuple[str, ...] = ()
