@@ -52,7 +52,8 @@ def look_again(
     """The best of the first answer and those from other starts; large or convex problems are left as they are.
 
     given: whether the model gives a start. Where it does not, and there are bounds alone, the starts are the most
-    promising of many points in the box. A method's variants take turns.
+    promising of many points in the box. A method's variants take turns. Kinks make many valleys: where they are lifted,
+    no start is spared.
     """
     if problem.convex or problem.width > SMALL or problem.count > 2 * SMALL or not problem.width:
         return Look(answer)
@@ -71,7 +72,7 @@ def look_again(
     for start in _scattered(problem) if scattered else _starts(problem, count):
         if limits.stop is not None and limits.stop():
             break
-        if well and not scattered and spent >= effort:
+        if well and not scattered and not problem.kinks.lifted and spent >= effort:
             break
         found, iterations = _elsewhere(problem, variants[tried % len(variants)], short, start, best)
         spent += iterations
@@ -111,7 +112,7 @@ def _elsewhere(
     """The answer from another start, None where the run leads to the best point that is known; the iterations."""
     known = best.outcome
     if known.ending not in ENDED_WELL:
-        found = solve_locally(StartedAt(problem, start), method, limits)
+        found = solve_locally(StartedAt(problem, problem.settled(start)), method, limits)
         return found, found.outcome.iterations
     iterations = 0
     size = SAME * np.maximum(1.0, np.abs(known.x))
@@ -123,7 +124,7 @@ def _elsewhere(
             raise _Known
 
     try:
-        found = solve_locally(StartedAt(problem, start), method, limits, watch)
+        found = solve_locally(StartedAt(problem, problem.settled(start)), method, limits, watch)
     except _Known:
         return None, iterations
     return found, found.outcome.iterations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -157,7 +157,21 @@ class Builder:
     def _apply(self, node: nodes.Apply) -> int:
         if node.name == "pow":
             return self._power(*node.slots)
+        if node.name in ("max", "min") and self.lowering.kinks is not None:
+            return self.kinked(node.name, *self.flattened(node, node.name))
         return self.kinked(node.name, *(self.lower(a) for a in node.slots))
+
+    def flattened(self, expression: sympy.Basic, extreme: str) -> tuple[int, ...]:
+        """The nodes that an expression is the largest (smallest) of, those inside others taken out: max(a, abs(b))."""
+        if not (isinstance(expression, nodes.Apply) and self.lowering.varies(expression)):
+            return (self.lower(expression),)
+        if expression.name == extreme:
+            return tuple(node for slot in expression.slots for node in self.flattened(slot, extreme))
+        if expression.name in ROUNDED - {"max", "min"}:
+            known = pieces(self.graph, expression.name, [self.lower(a) for a in expression.slots])
+            if known is not None and known[0] == extreme:
+                return known[1]
+        return (self.lower(expression),)
 
     def kinked(self, name: str, *arguments: int, liftable: bool = True) -> int:
         """The node of a function of nodes that may have kinks."""
@@ -170,10 +184,10 @@ class Builder:
                     return lifted
         return self.graph.apply(name, *arguments)
 
-    def folded(self, extreme: str, child: Builder, member: int, target: np.ndarray) -> int | None:
+    def folded(self, extreme: str, child: Builder, members: Sequence[int], target: np.ndarray) -> int | None:
         """The node of the largest or smallest of a child's lanes where it is lifted, else None."""
         kinks = self.lowering.kinks
-        return None if kinks is None else kinks.met(self, extreme, [(child, member, target)])
+        return None if kinks is None else kinks.met(self, extreme, [(child, member, target) for member in members])
 
     # -------------------------------------------------------------------------------------------- other lanes
 
@@ -196,9 +210,15 @@ class Builder:
         linear = node.name == "sum"
         extension = self.lowering.lanes.extend(self.frame, node.over, node.body if linear else None)
         child, target = self.child(extension)
-        body = child.lower(node.body) if child.lanes else child.graph.const(0.0)
+        if not child.lanes:
+            parts: tuple[int, ...] = (child.graph.const(0.0),)
+        elif node.name in ("max", "min") and self.lowering.kinks is not None:
+            parts = child.flattened(node.body, node.name)
+        else:
+            parts = (child.lower(node.body),)
+        body = parts[0] if len(parts) == 1 else child.graph.apply(node.name, *parts)
         extra = [self._single(e) for e in node.extra]
-        return rule(Reduction(self, child, target, body, node), *extra)
+        return rule(Reduction(self, child, target, body, node, parts), *extra)
 
     def _single(self, expression: sympy.Basic) -> float:
         return float(self.lowering.lanes.numbers(expression, self.frame).reshape(-1)[0])

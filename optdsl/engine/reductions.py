@@ -26,13 +26,17 @@ Rule = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """Members, the lanes of `child` with the value of node `member`, each for lane `target` (L_child,) of `parent`."""
+    """Members, the lanes of `child` with the value of node `member`, each for lane `target` (L_child,) of `parent`.
+
+    Of a largest or smallest, `pieces` are the nodes that a member is the largest or smallest of.
+    """
 
     parent: Builder
     child: Builder
     target: np.ndarray
     member: int
     node: sympy.Basic
+    pieces: tuple[int, ...] = ()
 
     def sum_of(self, member: int, word: str = "sum") -> int:
         """The sum of a node of the child, at the parent's lanes."""
@@ -143,21 +147,23 @@ def _prod(r: Reduction) -> int:
 
 
 def _max(r: Reduction) -> int:
-    lifted = r.parent.folded("max", r.child, r.member, r.target)
+    lifted = r.parent.folded("max", r.child, r.pieces, r.target)
     if lifted is not None:
         return lifted
     return _tree(r, lambda graph, a, b, alone: graph.select(alone, a, graph.apply("max", a, b)), empty=0.0)
 
 
 def _min(r: Reduction) -> int:
-    lifted = r.parent.folded("min", r.child, r.member, r.target)
+    lifted = r.parent.folded("min", r.child, r.pieces, r.target)
     if lifted is not None:
         return lifted
     return _tree(r, lambda graph, a, b, alone: graph.select(alone, a, graph.apply("min", a, b)), empty=0.0)
 
 
 def _norm_inf(r: Reduction) -> int:
-    size = Reduction(r.parent, r.child, r.target, r.child.kinked("abs", r.member), r.node)
+    graph = r.child.graph
+    sides = (r.member, graph.neg(r.member))
+    size = Reduction(r.parent, r.child, r.target, graph.apply("abs", r.member), r.node, sides)
     return _max(size)
 
 

@@ -23,6 +23,8 @@ LOWER = 1e-9
 """By how much, relative to its size, an objective must fall to count as lower."""
 FIRST_STEP, GROWTH, LONGEST = 1e-4, 2.0, 60
 """The first step along a direction relative to the point's size, its growth, and how often it may grow."""
+BESIDE = 1e-2
+"""How far beside a point a run starts, relative to the point's size, where rows let no straight step go down."""
 NUDGE = 1e-2
 """How far a start that is stationary by accident is moved, relative to its size."""
 ELSEWHERE, SHORT_RUN = 1.0, 100
@@ -181,7 +183,11 @@ def _escaped(
         starts.sort(key=lambda pair: float(problem.objective(pair[0])))
     for start, sign in starts:
         if np.array_equal(start, outcome.x):
-            continue
+            if not len(problem.row_lower):
+                continue
+            # rows that curve hide the way down: the method finds it from beside the point
+            beside = outcome.x + BESIDE * max(1.0, float(np.linalg.norm(outcome.x))) * sign * direction
+            start = np.clip(beside, problem.lower, problem.upper)
         again = _run(StartedAt(problem, start), method, limits, watch, keep_path, outcome)
         lower = _is_better(again, outcome)
         attempts.append(Escape(outcome.record.objective, sign * direction, again.record.objective, lower))
