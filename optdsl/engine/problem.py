@@ -13,6 +13,7 @@ from optdsl.engine.kinks import Kinks
 from optdsl.engine.lower import Lowering, lower_over
 from optdsl.engine.residuals import squares_of
 from optdsl.engine.rows import Point, RowSystem, with_affine_slots
+from optdsl.engine.scalar import ScalarProgram
 from optdsl.engine.space import GraphFunction, Space
 from optdsl.engine.sweeps import (
     SpaceHessian,
@@ -59,6 +60,10 @@ class ArrayProblem:
         self.residuals = squares_of(self._objective, self.width, sign)
         self._hessians: list[tuple[int, SpaceHessian]] | None = None
         self._assembly: Assembly | None = None
+        self._small = ScalarProgram.of(
+            self._objective, self.system.spaces, self.width, self.jacobian_pattern
+        )
+        """Answers first where the problem is small."""
 
     # --------------------------------------------------------------------------------------------------- structure
 
@@ -93,10 +98,16 @@ class ArrayProblem:
         """f(x)."""
         if self._objective is None:
             return 0.0
+        known = None if self._small is None else self._small.objective(x)
+        if known is not None:
+            return self.sign * known
         return self.sign * float(self._point.values(self._objective, x).value(self._objective)[0])
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """The gradient of f (n,)."""
+        known = None if self._small is None else self._small.gradient(x)
+        if known is not None:
+            return self.sign * known
         total = np.zeros(self.width)
         if self._objective is not None:
             values = self._point.values(self._objective, x)
@@ -112,15 +123,21 @@ class ArrayProblem:
 
     def constraints(self, x: np.ndarray) -> np.ndarray:
         """c(x) (m,)."""
-        return self.system.values(x)
+        known = None if self._small is None else self._small.constraints(x)
+        return self.system.values(x) if known is None else known
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """The values of c's Jacobian, in the order of its pattern."""
-        return self.system.jacobian(x)
+        known = None if self._small is None else self._small.jacobian(x)
+        return self.system.jacobian(x) if known is None else known
 
     def hessian(self, x: np.ndarray, multipliers: np.ndarray, weight: float = 1.0) -> np.ndarray:
         """The lower triangle of weight * f'' + sum_i multipliers_i c_i'', in the order of its pattern."""
         assert self.hessian_pattern is not None and self._hessians is not None and self._assembly is not None
+        if self._small is not None:
+            known = self._small.hessian(x, multipliers, self.sign * weight, self._assembly.pattern)
+            if known is not None:
+                return known
         roots = dict(self._curved())
         total = np.empty(sum(part.size for _, part in self._hessians))
         first, last = 0, -2
