@@ -51,7 +51,34 @@ class Method:
 
 def methods() -> tuple[Method, ...]:
     """The methods of this version: those of the solvers, then the engine's own."""
-    return (*(_method(name) for name in SOLVER_METHODS), *(_engine_method(name) for name in _engine_methods()))
+    return (
+        *(_method(name) for name in SOLVER_METHODS),
+        *(_engine_method(name) for name in _engine_methods()),
+        *(_composite_method(name) for name in _composite_methods()),
+    )
+
+
+def _composite_methods() -> tuple[str, ...]:
+    from optdsl.answer import composite_methods
+
+    return composite_methods.names()
+
+
+def _composite_method(name: str) -> Method:
+    from optdsl.methods.composite import table
+
+    row = table.row_of(name)
+    return Method(
+        name=name,
+        what=row.what,
+        solvers=("optdsl",),
+        classes=row.takes,
+        default_for=(),
+        guarantee="global",
+        options=options_of(name),
+        source=row.source,
+        choose_when=row.choose_when,
+    )
 
 
 def _engine_methods() -> tuple[str, ...]:
@@ -107,8 +134,10 @@ def options_of(name: str) -> tuple[Option, ...]:
     """The options of a method."""
     if name in SOLVER_METHODS:
         return solver_options(name)
-    from optdsl.answer import engine_methods
+    from optdsl.answer import composite_methods, engine_methods
 
+    if name in composite_methods.names():
+        return composite_methods.options_of(name)
     return engine_methods.options_of(name)
 
 
@@ -127,7 +156,7 @@ def _method(name: str) -> Method:
 
 def available() -> tuple[str, ...]:
     """The names of the methods of this version."""
-    return (*SOLVER_METHODS, *_engine_methods())
+    return (*SOLVER_METHODS, *_engine_methods(), *_composite_methods())
 
 
 def check_method(name: str, span: Span | None = None, source: Source | None = None) -> None:

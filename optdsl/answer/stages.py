@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optdsl.answer.assemble import solution_of, verdict_of
+from optdsl.answer.composite_route import composite_answer, composite_form
 from optdsl.answer.explain import check_stage, program_text
 from optdsl.answer.methods import AUTOMATIC, LATER, SOLVER_METHODS, check_method, check_options, later_method
 from optdsl.answer.seeds import checked_seed, options_with_seed, seed_among
@@ -140,6 +141,11 @@ def _solve(
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)
         return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
+    with clock.lap("solve"), pointing(asked):
+        composite = composite_form(analysis, asked.method, asked.options)
+        answer = None if composite is None else composite_answer(composite, controls)
+    if answer is not None:
+        return replace(answer, time=clock.times())
     if _by_engine(asked, analysis):
         solution = _solve_by_engine(analysis, asked, controls, clock)
         return replace(_surely_infeasible(solution, analysis, controls, clock) or solution, time=clock.times())
@@ -213,9 +219,9 @@ def _of_engine(asked: Asked) -> bool:
     """Whether a method of the built-in engine is asked for."""
     if asked.method is None or asked.method in SOLVER_METHODS:
         return False
-    from optdsl.answer import engine_methods
+    from optdsl.answer import composite_methods, engine_methods
 
-    return asked.method in engine_methods.names()
+    return asked.method in (*engine_methods.names(), *composite_methods.names())
 
 
 def _by_engine(asked: Asked, analysis: Analysis) -> bool:
@@ -390,6 +396,10 @@ def _verdict(model: Model, analysis: Analysis) -> Verdict:
     if special is not None:
         route = Route("cvxpy", "CLARABEL", WHY[special.type])
         return verdict_of(specialized(analysis, special), route)
+    with pointing(asked):
+        composite = composite_form(analysis, asked.method, asked.options)
+    if composite is not None:
+        return verdict_of(replace(analysis, refusal=()), composite.route)
     if _by_engine(asked, analysis):
         try:
             with pointing(asked):
@@ -425,7 +435,11 @@ def explain_text(
     if stage == "class":
         return str(_verdict(model, analysis))
     asked = asked_for(model, None, None, later_too=True)
-    if special_form(analysis) is None and _by_engine(asked, analysis):
+    special = special_form(analysis)
+    composite = None if special is not None else composite_form(analysis, asked.method, asked.options)
+    if composite is not None:
+        return str(import_module("optdsl.answer.composite").program_text(composite))
+    if special is None and _by_engine(asked, analysis):
         return str(_engine().program_text(analysis, asked.method))
     _refuse(model, analysis)
     return program_text(lower(analysis))

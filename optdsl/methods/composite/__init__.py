@@ -1,0 +1,1 @@
+"""Methods for convex objectives in parts: losses of affine functions plus simple penalties, with a duality gap."""

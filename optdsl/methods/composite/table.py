@@ -1,0 +1,79 @@
+"""The table of the methods for composite objectives: what each takes as data, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optdsl.methods.composite.problem import Composite
+from optdsl.methods.composite.proximal_newton import ProximalNewton
+from optdsl.methods.table import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Everything about a method: `factory` takes the values of the options by name, and makes it."""
+
+    name: str
+    what: str
+    factory: Callable[..., Any]
+    takes: tuple[str, ...]
+    refuses: Callable[[Composite], str]
+    """Why it cannot take a problem, a clause; empty where it can."""
+    options: tuple[Setting, ...]
+    source: str
+    choose_when: str
+
+
+TOL = Setting("tol", "number", 1e-9, "largest gap at the end, relative to the objective", least=1e-14, most=1.0)
+
+
+def _needs_smooth(problem: Composite) -> str:
+    return "" if problem.smooth else "it needs losses that have a derivative everywhere, and some have kinks"
+
+
+METHODS: tuple[Row, ...] = (
+    Row(
+        name="proximal_newton",
+        what="proximal Newton steps on working sets of variables, with screening by the gap",
+        factory=lambda tol, screening: ProximalNewton(tol, screening),
+        takes=("smooth convex losses of affine functions", "l1 and squared l2 penalties", "bounds"),
+        refuses=_needs_smooth,
+        options=(TOL, Setting("screening", "flag", True, "leave variables out that the gap proves to be 0")),
+        source="Lee, Sun and Saunders 2014; Ndiaye, Fercoq, Gramfort and Salmon 2017; Johnson and Guestrin 2015",
+        choose_when="lasso, elastic net, and logistic, Poisson and huber regression with such penalties",
+    ),
+)
+
+
+def row_of(name: str) -> Row:
+    """The row of a method. Raises KeyError for a name that is not there."""
+    for row in METHODS:
+        if row.name == name:
+            return row
+    raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A method's name and the reason for it."""
+
+    name: str
+    why: str
+
+
+def choose(problem: Composite) -> Choice | None:
+    """The method for a problem: the first rule that fits; None where none does."""
+    count = f"{problem.width} variables"
+    if problem.smooth:
+        kinds = "l1 penalties" if (problem.absolute > 0).any() else "no kinks"
+        return Choice("proximal_newton", f"smooth convex losses of affine functions in {count} with {kinds}")
+    return None
+
+
+def rows_of(problem: Composite) -> int:
+    """The rows of all losses."""
+    return int(np.sum([part.operator.rows for part in problem.parts]))
