@@ -45,6 +45,8 @@ FEW = 200
 MOST_FACES = 7
 """Up to so many sides active without a multiplier all faces of the critical cone are looked at."""
 MANY_SIDES = 50
+NARROW = 12
+"""Entries below the diagonal of a Hessian that is factored as a band."""
 
 
 class Curvature(enum.Enum):
@@ -321,11 +323,32 @@ def _lower(matrix: sp.csr_array) -> tuple[Pattern, np.ndarray]:
     return Pattern(entries.row.astype(np.int64), entries.col.astype(np.int64), matrix.shape), entries.data
 
 
+def _positive_band(matrix: Any, shift: float) -> bool:
+    """Whether a matrix is a narrow band, as chains have, and its eigenvalues are above `shift`: by Cholesky."""
+    entries = sp.coo_array(matrix)
+    below = entries.row - entries.col
+    width = int(below.max(initial=0))
+    if width > NARROW:
+        return False
+    band = np.zeros((width + 1, matrix.shape[0]))
+    kept = below >= 0
+    band[below[kept], entries.col[kept]] = entries.data[kept]
+    band[0] -= shift
+    try:
+        scipy.linalg.cholesky_banded(band, overwrite_ab=True, lower=True)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
 def _convex_along(cone: _Cone) -> tuple[bool, bool]:
     """Whether H + ZERO I and H - ZERO I are positive definite on the null space of the rows that are held.
 
-    By Sylvester's law: the KKT matrix has as many negative eigenvalues as rows then (Gould 1985).
+    By Sylvester's law: the KKT matrix has as many negative eigenvalues as rows then (Gould 1985). What is
+    positive definite on the whole space is so on every one, and of a narrow band that is seen at once.
     """
+    if _positive_band(cone.hessian, ZERO):
+        return True, True
     m, k = cone.equal.shape
     hessian_pattern, values = _lower(cone.hessian)
     entries = sp.coo_array(cone.equal)

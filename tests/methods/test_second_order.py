@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import sympy
 
 from optdsl.methods import second_order
@@ -222,3 +223,19 @@ def test_minimum_is_not_disturbed() -> None:
     assert not answer.escapes
     assert answer.second_order is not None
     assert answer.second_order.strict
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_band_is_positive_where_its_lowest_eigenvalue_says_so(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n, width = int(random.integers(1, 40)), int(random.integers(0, 5))
+    whole = np.tril(np.triu(random.normal(size=(n, n)), -width), width)
+    matrix = (whole + whole.T) / 2 + random.uniform(0, 2 * width + 1) * np.eye(n)
+    expected = np.linalg.eigvalsh(matrix)[0] > 0.1
+    assert second_order._positive_band(sp.csr_array(matrix), 0.1) == expected
+
+
+def test_a_wide_matrix_is_no_band() -> None:
+    wide = np.eye(30)
+    wide[29, 0] = wide[0, 29] = 0.1
+    assert not second_order._positive_band(sp.csr_array(wide), 0.0)
