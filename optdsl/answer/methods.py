@@ -21,10 +21,7 @@ SOLVER_METHODS = tuple(dict.fromkeys(entry.method for entry in SOLVERS))
 AUTOMATIC = "auto"
 """The word for no method in particular: the one that fits is chosen."""
 
-LATER: Mapping[str, str] = {
-    "adam": "a stochastic gradient method for training",
-    "sgd": "a stochastic gradient method for training",
-}
+LATER: Mapping[str, str] = {}
 """Methods that the language names and this version has not."""
 
 _WHAT = {
@@ -55,6 +52,7 @@ def methods() -> tuple[Method, ...]:
         *(_method(name) for name in SOLVER_METHODS),
         *(_engine_method(name) for name in _engine_methods()),
         *(_composite_method(name) for name in _composite_methods()),
+        *(_stochastic_method(name) for name in _stochastic_methods()),
     )
 
 
@@ -62,6 +60,29 @@ def _composite_methods() -> tuple[str, ...]:
     from optdsl.answer import composite_methods
 
     return composite_methods.names()
+
+
+def _stochastic_methods() -> tuple[str, ...]:
+    from optdsl.answer import stochastic_methods
+
+    return stochastic_methods.names()
+
+
+def _stochastic_method(name: str) -> Method:
+    from optdsl.methods.stochastic import table
+
+    row = table.row_of(name)
+    return Method(
+        name=name,
+        what=row.what,
+        solvers=("optdsl",),
+        classes=("sums over the members of a set", "bounds", "constraints"),
+        default_for=(),
+        guarantee="none",
+        options=options_of(name),
+        source=row.source,
+        choose_when=row.choose_when,
+    )
 
 
 def _composite_method(name: str) -> Method:
@@ -134,10 +155,12 @@ def options_of(name: str) -> tuple[Option, ...]:
     """The options of a method."""
     if name in SOLVER_METHODS:
         return solver_options(name)
-    from optdsl.answer import composite_methods, engine_methods
+    from optdsl.answer import composite_methods, engine_methods, stochastic_methods
 
     if name in composite_methods.names():
         return composite_methods.options_of(name)
+    if name in stochastic_methods.names():
+        return stochastic_methods.options_of(name)
     return engine_methods.options_of(name)
 
 
@@ -156,7 +179,7 @@ def _method(name: str) -> Method:
 
 def available() -> tuple[str, ...]:
     """The names of the methods of this version."""
-    return (*SOLVER_METHODS, *_engine_methods(), *_composite_methods())
+    return (*SOLVER_METHODS, *_engine_methods(), *_composite_methods(), *_stochastic_methods())
 
 
 def check_method(name: str, span: Span | None = None, source: Source | None = None) -> None:
@@ -190,3 +213,7 @@ def unknown_method(name: str, span: Span | None = None, source: Source | None = 
 def check_options(method: str, options: Mapping[str, object]) -> None:
     """Raises OptionError for options that a method of this version does not have, or values they cannot take."""
     read_options(options, options_of(method), method)
+    if "rate" in options and method in _stochastic_methods():
+        from optdsl.answer import stochastic_methods
+
+        stochastic_methods.check_rate(method, options)

@@ -17,6 +17,9 @@ from optdsl.answer.methods import AUTOMATIC, LATER, SOLVER_METHODS, check_method
 from optdsl.answer.seeds import checked_seed, options_with_seed, seed_among
 from optdsl.answer.solution import Route, Solution, Times
 from optdsl.answer.status import Guarantee, Status
+from optdsl.answer.training_route import STOCHASTIC, Checkpointing, trained, training_text
+from optdsl.answer.training_route import answer_of as training_answer
+from optdsl.answer.training_route import route_of as training_route
 from optdsl.answer.transformed import WHY, Special, solve_special, special_form, specialized
 from optdsl.answer.verdict import Verdict
 from optdsl.classify import Analysis, analyze
@@ -37,7 +40,8 @@ if TYPE_CHECKING:
 class Controls:
     """What a caller decides and hears while a model is solved.
 
-    `watch` hears the name of each stage; `warm` keeps the solver from one solve to the next.
+    `watch` hears the name of each stage; `warm` keeps the solver from one solve to the next; `checkpoints` says where
+    a training run keeps its state.
     """
 
     time_limit: float | None = None
@@ -45,6 +49,7 @@ class Controls:
     stop: Callable[[], bool] | None = None
     watch: Callable[[str], None] | None = None
     warm: WarmSolver | None = None
+    checkpoints: Checkpointing | None = None
 
     def enter(self, stage: str) -> None:
         """Tells that a stage begins."""
@@ -141,6 +146,15 @@ def _solve(
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)
         return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
+    if controls.checkpoints is not None and asked.method not in STOCHASTIC:
+        raise OptionError(_no_checkpoints(asked.method))
+    with clock.lap("compile"), pointing(asked):
+        training = trained(analysis, asked.method, asked.options, _by_engine(asked, analysis))
+    if training is not None:
+        controls.enter("solving")
+        with clock.lap("solve"), pointing(asked):
+            solution = training_answer(training, controls)
+        return replace(solution, time=clock.times())
     with clock.lap("solve"), pointing(asked):
         composite = composite_form(analysis, asked.method, asked.options)
         answer = None if composite is None else composite_answer(composite, controls)
@@ -215,13 +229,20 @@ def _second_try(solution: Solution, analysis: Analysis, asked: Asked, controls: 
     return solution if worse else replace(other, bound=solution.bound, problem_class=solution.problem_class)
 
 
+def _no_checkpoints(method: str | None) -> Diagnostic:
+    """What is said where a run that is not training is to keep checkpoints."""
+    what = f"{method} keeps no checkpoints" if method else "only training runs keep checkpoints"
+    return Diagnostic("no-checkpoints", what, hint=f"ask for a method that does: {', '.join(STOCHASTIC)}")
+
+
 def _of_engine(asked: Asked) -> bool:
     """Whether a method of the built-in engine is asked for."""
     if asked.method is None or asked.method in SOLVER_METHODS:
         return False
     from optdsl.answer import composite_methods, engine_methods
 
-    return asked.method in (*engine_methods.names(), *composite_methods.names())
+    names = (*engine_methods.names(), *composite_methods.names())
+    return asked.method in names or asked.method in STOCHASTIC
 
 
 def _by_engine(asked: Asked, analysis: Analysis) -> bool:
@@ -397,6 +418,10 @@ def _verdict(model: Model, analysis: Analysis) -> Verdict:
         route = Route("cvxpy", "CLARABEL", WHY[special.type])
         return verdict_of(specialized(analysis, special), route)
     with pointing(asked):
+        training = trained(analysis, asked.method, asked.options, _by_engine(asked, analysis))
+    if training is not None:
+        return verdict_of(replace(analysis, refusal=()), training_route(training))
+    with pointing(asked):
         composite = composite_form(analysis, asked.method, asked.options)
     if composite is not None:
         return verdict_of(replace(analysis, refusal=()), composite.route)
@@ -436,6 +461,9 @@ def explain_text(
         return str(_verdict(model, analysis))
     asked = asked_for(model, None, None, later_too=True)
     special = special_form(analysis)
+    training = trained(analysis, asked.method, asked.options, _by_engine(asked, analysis))
+    if training is not None:
+        return training_text(training)
     composite = None if special is not None else composite_form(analysis, asked.method, asked.options)
     if composite is not None:
         return str(import_module("optdsl.answer.composite").program_text(composite))

@@ -61,15 +61,19 @@ def options_of(name: str) -> tuple[Option, ...]:
     return (*own, *NAMES, DTYPE)
 
 
+def check_rate(name: str, options: Mapping[str, object]) -> None:
+    """Raises OptionError for a rate that is not understood, before any data is read."""
+    choice_of(name, {key: value for key, value in options.items() if key == "rate"})
+
+
 def choice_of(name: str, options: Mapping[str, object], reason: str = "asked for") -> TrainingChoice:
     """The method with its options. Raises OptionError for options that it does not have, or wrong values."""
     values = read_options(dict(options), options_of(name), name)
     try:
         settings = table.settings_of(name, values)
     except ScheduleError as error:
-        raise OptionError(
-            Diagnostic("bad-option-value", f"option `rate` of {name}: {error}", hint=error.hint)
-        ) from None
+        message = f"{values['rate']!r} is not a value for option `rate` of {name}: {error.message}"
+        raise OptionError(Diagnostic("bad-option-value", message, hint=error.hint)) from None
     over, monitor, dtype = (values.pop(option.name) for option in (*NAMES, DTYPE))
     return TrainingChoice(
         name,

@@ -8,21 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from optdsl.answer import engine_methods
 from optdsl.answer.assemble import class_of, constraint_answers, variable_answers
 from optdsl.answer.checks import EDGE
+from optdsl.answer.marks import marks_of
 from optdsl.answer.solution import Route, Solution, TraceTable
 from optdsl.answer.status import Guarantee, Status
 from optdsl.answer.stochastic_methods import TrainingChoice, choice_of
 from optdsl.answer.training_checks import Ended, judge_trained
 from optdsl.answer.training_diagnosis import diagnosis_of, rises
+from optdsl.answer.training_route import Checkpointing
 from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis
+from optdsl.convex.options import read_options
 from optdsl.convex.program import Progress
 from optdsl.engine.roughness import statements_of
 from optdsl.errors import Diagnostic, NotSolvable, OptionError
 from optdsl.methods import table
 from optdsl.methods.driver import COLUMNS as RUN_COLUMNS
 from optdsl.methods.driver import Ending, Limits, Record, drive
+from optdsl.methods.stochastic.checkpoint import CheckpointError
 from optdsl.methods.stochastic.feasible import Simple
 from optdsl.methods.stochastic.run import COLUMNS, Checkpoints, Hooks, News, TrainingEnding, TrainingRun
 from optdsl.methods.stochastic.train import train
@@ -58,7 +63,7 @@ class Watching:
     time_limit: float | None = None
     progress: Callable[[Progress], None] | None = None
     stop: Callable[[], bool] | None = None
-    checkpoints: Checkpoints | None = None
+    checkpoints: Checkpointing | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,7 @@ class Prepared:
     choice: TrainingChoice
     feasible: Simple | None
     projected: np.ndarray
+    options: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -110,7 +116,48 @@ def prepare(analysis: Analysis, method: str, options: Mapping[str, object]) -> P
     if choice.monitor is not None:
         _monitored(model, choice.monitor)
     feasible, projected = feasible_set(problem)
-    return Prepared(analysis, problem, choice, feasible, projected)
+    return Prepared(analysis, problem, choice, feasible, projected, options)
+
+
+MANY_MEMBERS = 50
+LARGE, HUGE, HUGE_MEMBERS = 2e7, 5e8, 5_000
+"""Multiplications of one pass over all members: beyond the first, lanes of the engine would be too many; beyond the
+second, with so many members, batches get further in the same time than passes."""
+WHOLE = ("lbfgs", "lbfgsb", "gradient_descent", "conjugate_gradient", "nesterov")
+"""Methods of the engine that need gradients alone."""
+
+
+def prepare_large(analysis: Analysis, method: str | None, options: Mapping[str, object]) -> Prepared | None:
+    """A model with products of matrices over many members, which other methods would write out lane by lane.
+
+    None where the model is small, has constraints, or is no sum over the members of a set.
+    """
+    model = analysis.model
+    plain = model.objective is not None and not model.constraints and not model.integers
+    if not plain or (method is not None and method not in WHOLE):
+        return None
+    names = [name for name in candidates(model) if len(model.sets[name]) >= MANY_MEMBERS]  # type: ignore[arg-type]
+    if not names or any(v.attributes & {"psd", "nsd"} for v in model.variables.values()):
+        return None
+    members = members_of(model, names[0])
+    try:
+        problem = TensorProblem(model, members, convex=analysis.convexity == "convex")
+    except NotTensor:
+        return None
+    work = problem.multiplications
+    if work < LARGE:
+        return None
+    bounded = bool((np.isfinite(problem.lower) | np.isfinite(problem.upper)).any())
+    if method is None and work > HUGE and members.count >= HUGE_MEMBERS:
+        why = f"one pass over {members.count:,} members takes {work:.1g} multiplications, so steps are taken on batches"
+        choice = choice_of("adam", {}, why)
+    else:
+        name = method or ("lbfgsb" if bounded else "lbfgs")
+        why = "asked for" if method is not None else f"products of matrices over {members.count:,} members"
+        values = read_options(dict(options), engine_methods.options_of(name), name)
+        iterations = values.pop(engine_methods.MOST_ITERATIONS.name)
+        choice = TrainingChoice(name, why, values=values, iterations=iterations)
+    return Prepared(analysis, problem, choice, None, np.zeros(0, dtype=bool))
 
 
 def _refuse(analysis: Analysis) -> None:
@@ -156,12 +203,12 @@ def _members(model: Model, choice: TrainingChoice) -> Members:
         if value is None or isinstance(value, Family):
             have = ", ".join(names) or "none"
             message = f"`over = {choice.over}` names no set whose members could be looked at in batches"
-            raise OptionError(Diagnostic("bad-option", message, None, f"sets that the objective sums over: {have}"))
+            raise OptionError(Diagnostic("bad-option-value", message, None, f"sets that the objective sums over: {have}"))
         return members_of(model, choice.over)
     if not names:
         message = "the objective sums over no declared set, so there is nothing to look at in batches"
         hint = "write it as a sum or mean over a set, or leave the method out"
-        raise OptionError(Diagnostic("bad-option", message, None, hint))
+        raise OptionError(Diagnostic("bad-option-value", message, None, hint))
     return members_of(model, names[0])
 
 
@@ -172,11 +219,30 @@ def _monitored(model: Model, name: str) -> Let:
         have = ", ".join(n for n, other in model.lets.items() if not other.axes) or "none"
         what = "is an array, not one number" if let is not None else "names no `let` of the model"
         message = f"`monitor = {name}` {what}"
-        raise OptionError(Diagnostic("bad-option", message, None, f"named expressions that are numbers: {have}"))
+        raise OptionError(Diagnostic("bad-option-value", message, None, f"named expressions that are numbers: {have}"))
     return let
 
 
 # ---------------------------------------------------------------------------------------------------------- running
+
+
+def route_of(prepared: Prepared) -> Route:
+    """The method and the reason for it."""
+    problem, choice = prepared.problem, prepared.choice
+    return Route(choice.name, "optdsl", choice.why(problem.set.name, problem.members))
+
+
+def program_text(prepared: Prepared) -> str:
+    """What became of the model: its members, its operations on whole arrays, the method."""
+    problem, choice = prepared.problem, prepared.choice
+    lines = [
+        f"a sum over {problem.members:,} members of {problem.set.name}: minimize f(x) over "
+        f"{len(problem.start):,} variables, {len(problem.row_lower):,} rows",
+        f"  method: {choice.name}; {choice.why(problem.set.name, problem.members)}; {choice.dtype.name}",
+        f"  rows that are projected onto: {int(prepared.projected.sum()):,}",
+        f"  multiplications in matrix products, over all members: {problem.multiplications:,.0f}",
+    ]
+    return "\n".join(lines) + "\n\n" + problem.describe()
 
 
 def run(prepared: Prepared, watching: Watching) -> Solution:
@@ -195,10 +261,14 @@ def _in_batches(prepared: Prepared, watching: Watching) -> Ended:
         stop=watching.stop,
         news=_teller(problem, watching.progress),
         feasible=prepared.feasible,
-        checkpoints=watching.checkpoints,
+        checkpoints=_checkpoints(prepared, watching.checkpoints),
     )
     settings = replace(choice.settings, seconds=watching.time_limit)
-    result = train(_Weighed(problem, prepared.projected), choice.method, settings, hooks)  # type: ignore[arg-type]
+    weighed = _Weighed(problem, prepared.projected)
+    try:
+        result = train(weighed, choice.method, settings, hooks)  # type: ignore[arg-type]
+    except CheckpointError as error:
+        raise OptionError(Diagnostic("checkpoint", error.message, hint=error.hint)) from None
     rows = result.records.copy()
     for name in ("loss", "objective"):
         rows[:, COLUMNS.index(name)] *= problem.sign
@@ -221,6 +291,13 @@ def _whole(prepared: Prepared, watching: Watching) -> Ended:
     rows[:, RUN_COLUMNS.index("objective")] *= problem.sign
     trace = TraceTable(RUN_COLUMNS, rows)
     return Ended(outcome.x, outcome.row_multipliers, trace, _ENDED.get(outcome.ending), ())
+
+
+def _checkpoints(prepared: Prepared, asked: Checkpointing | None) -> Checkpoints | None:
+    if asked is None:
+        return None
+    marks = marks_of(prepared.model, prepared.choice.name, prepared.options)
+    return Checkpoints(asked.folder, marks, asked.seconds, resume=asked.resume)
 
 
 def _monitor(model: Model, name: str | None) -> Callable[[np.ndarray], float] | None:
@@ -268,7 +345,7 @@ def _solution(prepared: Prepared, ended: Ended) -> Solution:
         status=Status.NUMERICAL_ERROR,
         guarantee=Guarantee.NONE,
         problem_class=class_of(analysis),
-        route=Route(prepared.choice.name, "optdsl", prepared.choice.why(problem.set.name, problem.members)),
+        route=route_of(prepared),
         objective_name=objective.name,
         sense=objective.sense,
         trace=ended.trace,

@@ -65,9 +65,19 @@ def _layers(model: Model, problem: TensorProblem, x: np.ndarray) -> list[LayerVa
     for layer in layers:
         activation = layer.activation
         span = place_of(activation.expression, objective.marks, objective.span)
-        name = next((n for n, let in model.lets.items() if let.body == activation.expression), activation.name)
+        shape = _renamed(activation.expression)
+        name = next((n for n, let in model.lets.items() if _renamed(let.body) == shape), activation.name)
         function = "relu" if activation.name == "pos" else activation.name
         hidden = problem.feeds_product(activation.value)
         line = None if span is None else span.line
         found.append(LayerValues(function, name, line, layer.argument, layer.value, hidden))
     return found
+
+
+def _renamed(expression: sympy.Basic) -> sympy.Basic:
+    """An expression with its indices named in the order in which they come, so that only its form counts."""
+    found: dict[sympy.Basic, sympy.Basic] = {}
+    for node in sympy.preorder_traversal(expression):
+        if isinstance(node, nodes.Index) and node not in found:
+            found[node] = sympy.Symbol(f"index{len(found)}")
+    return expression.xreplace(found)

@@ -18,6 +18,7 @@ from optdsl.cli.silence import quiet_standard_output
 
 if TYPE_CHECKING:
     from optdsl.answer.solution import Solution
+    from optdsl.answer.training_route import Checkpointing
 
 FOUND, NOT_FOUND = 0, 1
 
@@ -34,6 +35,8 @@ FOUND, NOT_FOUND = 0, 1
 @click.option("--plot", "plot", metavar="FILE", help="Draw the answer and the run: FILE.png, FILE.svg or FILE.pdf.")
 @click.option("--quiet", is_flag=True, help="Print only the status and the objective, and no live line.")
 @click.option("--time-limit", metavar="SECONDS", type=float, help="Stop the solver after so long.")
+@click.option("--checkpoint", metavar="DIR", help="Keep a training run's state there, so that it can go on later.")
+@click.option("--resume", is_flag=True, help="Go on from the state in the --checkpoint folder.")
 @click.option("--seed", metavar="N", type=int, help="Seed of starts that are drawn (init xavier) and of the method.")
 def command(
     model: str,
@@ -49,6 +52,8 @@ def command(
     plot: str | None,
     quiet: bool,
     time_limit: float | None,
+    checkpoint: str | None,
+    resume: bool,
     seed: int | None,
 ) -> int:
     """Solve a model and print the checked answer.
@@ -62,6 +67,7 @@ def command(
     optdsl solve plan.opt --time-limit 60 --opt gap=0.01 --out results
     optdsl solve plan.opt --method cvxpy --opt solver=OSQP
     optdsl solve net.opt --seed 3 --save run.json
+    optdsl solve net.opt --checkpoint state --resume
     optdsl solve rocket.opt --trace run.csv --plot rocket.png
     optdsl solve plan.opt --json | jq .objective.value
     cat plan.opt | optdsl solve -
@@ -83,7 +89,13 @@ def command(
             interrupts.running = stage in ("solving", "checking")
             line.stage(stage)
 
-        controls = Controls(time_limit=time_limit, progress=line.progress, stop=interrupts.stop, watch=watch)
+        controls = Controls(
+            time_limit=time_limit,
+            progress=line.progress,
+            stop=interrupts.stop,
+            watch=watch,
+            checkpoints=_checkpointing(checkpoint, resume),
+        )
         solution = solve_text(
             given.text,
             given.name,
@@ -100,6 +112,19 @@ def command(
     if news and not quiet:
         write_error(f"\n{news}")
     return FOUND if solution.status.acceptable else NOT_FOUND
+
+
+def _checkpointing(folder: str | None, resume: bool) -> Checkpointing | None:
+    """Where the run keeps its state. Raises OptionError for --resume without a folder."""
+    from optdsl.answer.training_route import Checkpointing
+    from optdsl.errors import Diagnostic, OptionError
+
+    if folder is not None:
+        return Checkpointing(Path(folder), resume)
+    if resume:
+        hint = "write --checkpoint DIR --resume, with the folder of the run that was cut off"
+        raise OptionError(Diagnostic("no-checkpoint-folder", "--resume needs the folder of a checkpoint", hint=hint))
+    return None
 
 
 def _check_places(out: str | None, out_format: str, save: str | None, trace: str | None, plot: str | None) -> None:

@@ -12,7 +12,7 @@ from optdsl.model.model import Model
 from optdsl.nlp import Pattern
 from optdsl.terms.frame import Frame
 from optdsl.terms.show import show
-from optdsl.training.graph import BATCH, TensorGraph
+from optdsl.training.graph import BATCH, VIEWS, TensorGraph
 from optdsl.training.lower import Activation, Lowering
 from optdsl.training.program import Inputs, Program
 from optdsl.training.split import Members, Splitter
@@ -104,6 +104,29 @@ class TensorProblem:
     def activations(self) -> tuple[Activation, ...]:
         """The activations of the model's layers."""
         return tuple(self.lowering.activations)
+
+    def describe(self) -> str:
+        """The operations of one value on a batch, in order, each with the shape of its result."""
+        lines = []
+        for node in self.graph.below([self._objective, *self._rows]):
+            op = self.graph.ops[node]
+            if op[0] in ("const", "scale", "share", *VIEWS):
+                continue
+            name = str(op[1]) if op[0] in ("variable", "apply") else op[0]
+            shape = " x ".join("batch" if n == BATCH else str(n) for n in self.graph.shapes[node])
+            lines.append(f"{name}: {shape or 'a number'}")
+        return "\n".join(lines)
+
+    @property
+    def multiplications(self) -> float:
+        """About how many multiplications the matrix products of one value over all members take."""
+        total = 0.0
+        for node in self.graph.below([self._objective, *self._rows]):
+            op = self.graph.ops[node]
+            if op[0] == "dot":
+                whole = (*self.graph.shapes[node], *self.graph.shapes[op[2]][: op[3]])
+                total += float(np.prod([self.members if n == BATCH else n for n in whole], dtype=np.float64))
+        return total
 
     def columns_of(self, name: str) -> slice:
         """The columns of a variable."""

@@ -97,7 +97,7 @@ def load(folder: Path, marks: Mapping[str, str]) -> Saved | None:
     if other:
         what = " and ".join([", ".join(other[:-1]), other[-1]] if len(other) > 1 else other)
         hint = f"give the {what} that the run began with, or {anew}"
-        raise CheckpointError(f"the checkpoint in {folder} belongs to another run: the {what} differ", hint)
+        raise CheckpointError(f"the checkpoint in {folder} belongs to another run, with other {what}", hint)
     try:
         content = (folder / head["arrays"]).read_bytes()
     except OSError as error:
