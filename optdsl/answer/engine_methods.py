@@ -18,6 +18,7 @@ MULTISTART_OPTIONS = (
     Option("starts", "count", 50, "how many starts", least=1, most=1_000_000),
     Option("seed", "count", 0, "seed of the starts", least=0),
     Option("seconds", "number", 0.0, "budget for all of them; 0: none", least=0.0),
+    Option("workers", "count", 0, "processes that share them; 0: as many as there are cores", least=0, most=1024),
     MOST_ITERATIONS,
 )
 

@@ -72,6 +72,15 @@ def solution_record(solution: Solution, without: Collection[str] = ()) -> dict[s
         record["diagnosis"] = [
             {"finding": item.finding, "evidence": item.evidence, "advice": item.advice} for item in solution.diagnosis
         ]
+    if solution.minima:
+        record["minima"] = [
+            {
+                "objective": number(item.objective),
+                "reached": item.reached,
+                "variables": {name: {**_axes(value), "value": _flat(value)} for name, value in item.variables.items()},
+            }
+            for item in solution.minima
+        ]
     if solution.notes:
         record["notes"] = list(solution.notes)
     return record

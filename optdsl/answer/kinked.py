@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from optdsl.answer.many_starts import Place
 from optdsl.engine.problem import ModelProblem
 from optdsl.engine.starts import defined
 from optdsl.methods.driver import Ending, Limits, Method
@@ -44,6 +45,8 @@ class Ended:
     problem: ModelProblem
     answer: LocalAnswer
     rough: str
+    minima: tuple[Place, ...] = ()
+    """Where many starts ended."""
 
 
 def lifted(make: Make, give_start: Starting) -> tuple[ModelProblem, frozenset[int]] | None:

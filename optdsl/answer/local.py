@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from optdsl.answer.assemble import class_of, conflict_answer, constraint_answers, ray_answer, variable_answers
 from optdsl.answer.diagnosis_run import diagnose_run
-from optdsl.answer.engine_methods import MULTISTART, MULTISTART_OPTIONS, Choice, choose_method, make_method
+from optdsl.answer.engine_methods import MULTISTART, Choice, choose_method, make_method
 from optdsl.answer.kinked import SMOOTHINGS, Ended, lifted, sharpened
 from optdsl.answer.landscape import landscape_of
 from optdsl.answer.local_checks import LocalPoint, judge_locally, off_edges, row_scales
+from optdsl.answer.many_starts import Place, many_starts, minima_of
 from optdsl.answer.second_look import look_again
 from optdsl.answer.solution import Checks, Route, Solution, TraceTable
 from optdsl.answer.status import Guarantee, SecondOrder, Status
 from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis
 from optdsl.convex.lower import NamedPart
-from optdsl.convex.options import read_options
 from optdsl.convex.program import Progress
 from optdsl.engine.lower import NotLowered
 from optdsl.engine.native import tiers
@@ -28,14 +27,12 @@ from optdsl.engine.problem import ModelProblem
 from optdsl.engine.roughness import StatementBodies, jumping, kinked, statements_of
 from optdsl.engine.starts import start_of
 from optdsl.errors import Diagnostic, NotSolvable, OptionError
-from optdsl.methods.driver import COLUMNS, Ending, Limits, Method, Outcome, Record, drive
+from optdsl.methods.driver import COLUMNS, Ending, Limits, Outcome, Record, drive
 from optdsl.methods.escape import LocalAnswer, solve_locally
 from optdsl.methods.interior_point.unbounded import ray as endless
-from optdsl.methods.multistart import multistart
 from optdsl.methods.second_order import Curvature, check
 from optdsl.model.faults import place_of
 from optdsl.model.model import Model
-from optdsl.nlp import Nlp
 
 FEASIBLE = 1e-6
 LIFTING = ("ipm", "sqp", "augmented_lagrangian")
@@ -243,8 +240,9 @@ def run(prepared: Prepared, watching: Watching) -> Solution:
     ended = _run(prepared, watching)
     if ended.rough and prepared.lift and ended.answer.outcome.ending not in (Ending.INTERRUPTED, Ending.TIME_LIMIT):
         # what was lifted is not held down where it ended, or nothing was found: the kinks are rounded off instead
-        rounded = prepare(prepared.analysis, None, prepared.options, lifting=False)
-        other = _run(replace(rounded, asked=prepared.asked), watching)
+        name = prepared.choice.name if prepared.asked else None
+        rounded = prepare(prepared.analysis, name, prepared.options, lifting=False)
+        other = _run(rounded, watching)
         if not other.rough or not _ended_lower(ended, other):
             prepared, ended = rounded, other
     return _solution(prepared, ended)
@@ -266,8 +264,12 @@ def _run(prepared: Prepared, watching: Watching) -> Ended:
     limits = _limits(prepared, watching)
     rough = _rough(prepared.analysis)
     two = prepared.model.columns == 2
+    minima: tuple[Place, ...] = ()
     if prepared.choice.inner:
-        answer = _many_starts(prepared, method, limits)
+        exact = _problem(prepared.analysis, 0.0, problem.domain_rows, prepared.lift) if rough == "kinks" else problem
+        answer, minima = many_starts(problem, exact, method, prepared.options, limits, rough)
+        if rough == "jumps":
+            return Ended(problem, answer, rough, minima)
     elif prepared.choice.name == "direct_search" or rough == "jumps":
         outcome = drive(method, problem, limits, _watcher(problem, watching), keep_path=two)
         return Ended(problem, LocalAnswer(outcome, None), rough)
@@ -277,47 +279,12 @@ def _run(prepared: Prepared, watching: Watching) -> Ended:
         look = look_again(problem, method, answer, limits, prepared.given)
         answer = replace(look.answer, notes=(*look.answer.notes, *filter(None, (look.note,))))
     if rough != "kinks":
-        return Ended(problem, answer, rough)
+        return Ended(problem, answer, rough, minima)
 
     def remake(smoothing: float, lift: frozenset[int] | None) -> ModelProblem:
         return _problem(prepared.analysis, smoothing, problem.domain_rows, lift)
 
-    return sharpened(problem, answer, method, remake, prepared.lift, limits)
-
-
-MOST_LISTED = 5
-
-
-def _many_starts(prepared: Prepared, method: Method[Any], limits: Limits) -> LocalAnswer:
-    """The best of many starts, with the minima that were found and how often each was reached."""
-    problem = prepared.problem
-    values = read_options(dict(prepared.options), MULTISTART_OPTIONS, MULTISTART)
-    rough = _rough(prepared.analysis)
-
-    def solve(method: Method[Any], problem: Nlp, limits: Limits) -> Outcome:
-        return drive(method, problem, limits) if rough else solve_locally(problem, method, limits).outcome
-
-    budget = min(values["seconds"] or np.inf, limits.seconds or np.inf)
-    found = multistart(
-        problem,
-        method,
-        values["starts"],
-        values["seed"],
-        None if np.isinf(budget) else budget,
-        limits,
-        solve=solve,
-    )
-    best = found.best
-    listed = ", ".join(
-        f"{problem.sign * cluster.outcome.record.objective:.6g} ({cluster.count} of {found.starts} starts)"
-        for cluster in found.clusters[:MOST_LISTED]
-    )
-    more = "" if len(found.clusters) <= MOST_LISTED else f", and {len(found.clusters) - MOST_LISTED} others"
-    notes = (f"where the starts ended: {listed}{more}",) if found.feasible else ()
-    if rough or problem.convex or best.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE):
-        return LocalAnswer(best, None, (), notes)
-    curvature = check(problem, best.x, best.row_multipliers, best.bound_multipliers)
-    return LocalAnswer(best, curvature, (), notes)
+    return replace(sharpened(problem, answer, method, remake, prepared.lift, limits), minima=minima)
 
 
 def _limits(prepared: Prepared, watching: Watching) -> Limits:
@@ -398,6 +365,7 @@ def _solution(prepared: Prepared, ended: Ended) -> Solution:
         diagnosis=diagnose_run(model, problem, outcome, base.trace, judged.status, judged.checks),
         notes=(*base.notes, *judged.notes),
         path=None if outcome.path is None else outcome.path[:, : model.columns],
+        minima=minima_of(model, ended.minima),
         landscape=landscape_of(model),
         expressions=let_values(model, x),
     )

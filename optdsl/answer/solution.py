@@ -121,6 +121,15 @@ class Ray:
     why: str | None = None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Minimum:
+    """A point where some of many starts ended: its objective, how many starts reached it, and its variables."""
+
+    objective: float | None
+    reached: int
+    variables: Mapping[str, LabelledArray]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One remark of a diagnosis: what was found, the evidence, and what to do."""
@@ -185,6 +194,8 @@ class Solution:
     diagnosis: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     duals_with_integers_fixed: bool = False
+    minima: tuple[Minimum, ...] = ()
+    """Where many starts ended, best first."""
     expressions: Mapping[str, Callable[[], LabelledArray]] = field(default_factory=dict)
     path: np.ndarray | None = None
     """The points of the run (iterations, 2), for models of two variables that the engine solved."""

@@ -10,19 +10,20 @@ The answer does not depend on the number of processes, only on the seed, unless 
 from __future__ import annotations
 
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from optdsl.methods.driver import FEASIBLE, Ending, Limits, Method, Outcome, drive
+from optdsl.methods.workers import can_fork, in_processes
 from optdsl.nlp import Nlp
 
-Factory = Callable[[], Nlp]
+WORTH = 0.5
+"""Seconds of work that is left, as the first run tells, from which other processes are worth their start."""
+
 Solve = Callable[[Method[Any], Nlp, Limits], Outcome]
 
 
@@ -89,21 +90,23 @@ def multistart(
     seed: int = 0,
     seconds: float | None = None,
     limits: Limits | None = None,
-    processes: int = 1,
-    factory: Factory | None = None,
+    workers: int = 1,
     solve: Solve | None = None,
     watch: Callable[[int, Outcome], None] | None = None,
+    points: np.ndarray | None = None,
+    worth: float = WORTH,
 ) -> Scattered:
     """Run the method from every start, within a budget of seconds, and sort where they ended into clusters.
 
-    With `processes` > 1 they run in parallel where the problem (or, to make it anew in each process, `factory`), the
-    method and `solve` can be pickled; else one after the other. `solve` is `drive` unless given. `watch` hears the
-    number and outcome of each.
+    With `workers` > 1 the starts after the first run in so many processes, where the first one took so long that the
+    others are `worth` some seconds. `solve` is `drive` unless given. `watch` hears the number and outcome of each.
+    points (starts, n): the starts, where they are not to be scattered.
     """
     began = time.perf_counter()
-    points = scattered_starts(problem, starts, seed)
+    if points is None:
+        points = scattered_starts(problem, starts, seed)
     outcomes: list[Outcome] = []
-    for outcome in _outcomes(problem, method, points, limits, processes, factory, solve or _driven, seconds):
+    for outcome in _outcomes(problem, method, points, limits or Limits(), workers, solve or _driven, seconds, worth):
         outcomes.append(outcome)
         if watch is not None:
             watch(len(outcomes) - 1, outcome)
@@ -141,7 +144,8 @@ def clustered(outcomes: list[Outcome], nearness: float = 1e-4) -> tuple[Cluster,
 
 def _is_point(outcome: Outcome) -> bool:
     """Whether a run ended at a point worth listing."""
-    ended = outcome.ending in (Ending.CONVERGED, Ending.NO_PROGRESS, Ending.ITERATION_LIMIT, Ending.TIME_LIMIT)
+    well = (Ending.CONVERGED, Ending.ACCEPTABLE, Ending.NO_PROGRESS)
+    ended = outcome.ending in (*well, Ending.ITERATION_LIMIT, Ending.TIME_LIMIT)
     return ended and outcome.record.primal <= FEASIBLE and math.isfinite(outcome.record.objective)
 
 
@@ -156,37 +160,40 @@ def _outcomes(
     problem: Nlp,
     method: Method[Any],
     points: np.ndarray,
-    limits: Limits | None,
-    processes: int,
-    factory: Factory | None,
+    limits: Limits,
+    workers: int,
     solve: Solve,
     seconds: float | None,
+    worth: float,
 ) -> Iterator[Outcome]:
     """The outcomes in the order of the starts."""
-    limits = limits or Limits()
     began = time.perf_counter()
 
-    def left() -> Limits:
-        """The limits of the next run: what is left of the budget, too."""
-        if seconds is None:
-            return limits
-        rest = max(seconds - (time.perf_counter() - began), 1e-3)
-        return Limits(limits.iterations, min(rest, limits.seconds or math.inf), limits.stop)
+    def late() -> bool:
+        return seconds is not None and time.perf_counter() - began >= seconds
 
-    # A stop is a question to this process, which another one cannot ask.
-    shared = None if limits.stop is not None else left()
-    job = (factory if factory is not None else problem, factory is not None, method, shared, solve)
-    if processes > 1 and shared is not None and _picklable(job):
-        with ProcessPoolExecutor(processes) as pool:
-            waiting = [pool.submit(_run_at, pickle.dumps(job), point) for point in points]
-            try:
-                for future in waiting:
-                    yield future.result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+    def run(number: int) -> Outcome:
+        """One run, with what is left of the budget."""
+        given = limits
+        if seconds is not None:
+            rest = max(seconds - (time.perf_counter() - began), 1e-3)
+            given = Limits(limits.iterations, min(rest, limits.seconds or math.inf), limits.stop)
+        return solve(method, _started(problem, points[number]), given)
+
+    def alone(number: int) -> Outcome:
+        """One run in another process, which is not asked to stop but ended."""
+        return solve(method, _started(problem, points[number]), replace(limits, stop=None))
+
+    def stop() -> bool:
+        return late() or (limits.stop is not None and limits.stop())
+
+    yield run(0)
+    left = (time.perf_counter() - began) * (len(points) - 1)
+    if workers > 1 and left > worth and can_fork():
+        yield from in_processes(alone, 1, len(points), min(workers, len(points) - 1), stop)
         return
-    for point in points:
-        yield solve(method, _started(problem, point), left())
+    for number in range(1, len(points)):
+        yield run(number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,17 +214,3 @@ def _started(problem: Nlp, start: np.ndarray) -> Nlp:
 
 def _driven(method: Method[Any], problem: Nlp, limits: Limits) -> Outcome:
     return drive(method, problem, limits)
-
-
-def _run_at(packed: bytes, start: np.ndarray) -> Outcome:
-    """One run in a process of its own."""
-    source, is_factory, method, limits, solve = pickle.loads(packed)
-    return solve(method, _started(source() if is_factory else source, start), limits)
-
-
-def _picklable(job: object) -> bool:
-    try:
-        pickle.dumps(job)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return False
-    return True

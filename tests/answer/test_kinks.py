@@ -122,3 +122,9 @@ def test_a_search_by_values_sees_the_kinks_themselves() -> None:
     solution = optdsl.parse(BOX + "minimize f: abs(x*y - 1) + abs(x - 2)").solve(method="direct_search")
     assert solution.objective == pytest.approx(0.0, abs=1e-6)
     assert solution.guarantee == "none"
+
+
+def test_many_starts_on_kinks_end_at_them() -> None:
+    solution = optdsl.parse(MODELS["product in abs"]).solve(method="multistart", options={"starts": 8})
+    assert solution.status == "locally_optimal" and solution.objective == pytest.approx(0.0, abs=1e-8)
+    assert sum(item.reached for item in solution.minima) <= 8

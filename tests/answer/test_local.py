@@ -232,3 +232,20 @@ def test_check_says_method_and_size() -> None:
     record = json.loads(optdsl.parse(TRAP).check().to_json())
     assert record["route"]["method"] == "ipm" and record["class"]["convexity"] == "nonconvex"
     assert record["size"] == {"variables": 2, "constraints": 1, "nonzeros": 2, "integers": 0}
+
+
+def test_minima_of_many_starts_are_listed_whatever_the_number_of_workers() -> None:
+    text = "var x >= -3, <= 3\nvar y >= -1, <= 1\nminimize f: x^4 - 3*x^2 + 0.5*x + y^2*x^2 + y^2\n"
+    alone, shared = (
+        solved(text, method="multistart", options={"starts": 24, "seed": 5, "workers": workers}) for workers in (1, 3)
+    )
+    assert [(m.reached, round(m.objective, 9)) for m in alone.minima] == [
+        (m.reached, round(m.objective, 9)) for m in shared.minima
+    ]
+    assert sum(m.reached for m in alone.minima) == 24 and len(alone.minima) == 2
+    first = alone.minima[0]
+    assert first.objective == pytest.approx(alone.objective)
+    assert float(first.variables["x"]) == pytest.approx(-1.2647, abs=1e-3)
+    listed = json.loads(shared.to_json())["minima"]
+    assert [item["reached"] for item in listed] == [m.reached for m in shared.minima]
+    assert listed[0]["variables"]["x"]["value"] == [pytest.approx(float(first.variables["x"]))]

@@ -274,7 +274,7 @@ def test_many_starts_find_all_minima_and_count_them() -> None:
 
 def test_many_starts_in_processes_find_the_same() -> None:
     alone = multistart(Waves(), TrustRegion(), starts=8, seed=3)  # type: ignore[arg-type]
-    shared = multistart(Waves(), TrustRegion(), starts=8, seed=3, processes=2, factory=Waves)  # type: ignore[arg-type]
+    shared = multistart(Waves(), TrustRegion(), starts=8, seed=3, workers=3, worth=0.0)  # type: ignore[arg-type]
     assert [(c.count, c.first) for c in alone.clusters] == [(c.count, c.first) for c in shared.clusters]
     assert np.array_equal(alone.best.x, shared.best.x)
 
