@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from optdsl.language import parse as parse_text
 from optdsl.language import tree
 
 if TYPE_CHECKING:
+    from optdsl.answer.evaluation import Evaluation
     from optdsl.answer.solution import Solution
     from optdsl.answer.verdict import Verdict
     from optdsl.convex.program import Progress
@@ -107,6 +108,39 @@ class Model:
             seed=seed,
             controls=Controls(time_limit=time_limit, progress=progress, stop=stop),
         )
+
+    def evaluate(
+        self,
+        with_: Solution | str | os.PathLike[str],
+        *,
+        show: Sequence[str] = (),
+        data: Mapping[str, Any] | None = None,
+        **values: Any,
+    ) -> Evaluation:
+        """The model's values at a solution or a saved one, on this data, without a solve.
+
+        `show`: expressions in addition to the text's. What needs data that is not there is left out. Raises DataError
+        for variables that the result does not have, or whose sets differ; ModelError and DataError as `solve`.
+
+        >>> import optdsl
+        >>> model = optdsl.parse('''
+        ... set ROW
+        ... param x[ROW]
+        ... param y[ROW]
+        ... var slope
+        ... let predicted[i in ROW] = slope * x[i]
+        ... minimize loss: sum((predicted[i] - y[i])^2 for i in ROW)
+        ... show rmse(predicted, y)
+        ... ''')
+        >>> solution = model.solve(ROW=[1, 2], x=[1, 2], y=[2, 4])
+        >>> other = model.evaluate(solution, ROW=[1, 2, 3], x=[5, 6, 7], y=[10, 12, 17])
+        >>> round(float(other["loss"]), 6), [round(p, 6) for p in other["predicted"].to_dict().values()]
+        (9.0, [10.0, 12.0, 14.0])
+        """
+        from optdsl.answer.evaluation import evaluate_tree, result_of
+
+        supplied = as_supplied(data, values)
+        return evaluate_tree(self.tree, result_of(with_), folder=self.folder, supplied=supplied, show=show)
 
     def compile(self, *, data: Mapping[str, Any] | None = None, **values: Any) -> Compiled:
         """The model with data that stays, ready to be solved again and again with data that changes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from optdsl.answer.solution import (
 from optdsl.answer.verdict import StatementVerdict, Verdict
 from optdsl.data.members import Label, SetValue, column_list
 from optdsl.errors import DataPlace, Diagnostic
+
+if TYPE_CHECKING:
+    from optdsl.answer.evaluation import Evaluation
 
 VERSION = 1
 
@@ -84,6 +87,26 @@ def solution_record(solution: Solution, without: Collection[str] = ()) -> dict[s
     if solution.notes:
         record["notes"] = list(solution.notes)
     return record
+
+
+def evaluation_json(evaluation: Evaluation) -> str:
+    """The object that `optdsl eval --json` prints."""
+    objective = None
+    if evaluation.sense is not None:
+        value = number(evaluation.objective)
+        objective = {"name": evaluation.objective_name, "sense": evaluation.sense, "value": value}
+    record: dict[str, Any] = {
+        "optdsl": VERSION,
+        "model": evaluation.model,
+        "with": evaluation.source,
+        "objective": objective,
+        "constraints": {name: _constraint(answer) for name, answer in evaluation.constraints.items()},
+        "show": [{"expr": item.text, **_shown(item.value)} for item in evaluation.show],
+        "checks": {"primal_residual": number(evaluation.violation), "ok": evaluation.holds},
+    }
+    if evaluation.notes:
+        record["notes"] = list(evaluation.notes)
+    return json_text(record)
 
 
 def errors_json(diagnostics: Sequence[Diagnostic], extra: Mapping[str, Any] | None = None) -> str:

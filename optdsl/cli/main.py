@@ -23,6 +23,7 @@ GARBAGE = 50_000
 COMMANDS = {
     "solve": "Solve a model and print the checked answer.",
     "check": "Say what kind of problem a model is, without solving it.",
+    "eval": "Compute a model's values at a saved result, on other data, without solving.",
     "fmt": "Print or rewrite files in the one canonical layout.",
     "explain": "Print what a model looks like after a stage.",
     "methods": "List the methods, the problems they take, and their options.",

@@ -15,6 +15,7 @@ from optdsl.data.arrays import DenseArray, ParameterValue
 from optdsl.data.content import find_file
 from optdsl.data.forms import FrameValue
 from optdsl.data.members import SetValue, range_set
+from optdsl.data.saved import SavedResult
 from optdsl.data.supplied import Supplied
 from optdsl.data.tables import open_table, read_array
 from optdsl.errors import DataError, Diagnostic, ModelError, OptError, Source, Span
@@ -61,15 +62,18 @@ def build(
     paths: Mapping[str, str] | None = None,
     name: str = "model",
     seed: int | None = None,
+    point: SavedResult | None = None,
 ) -> Model:
     """Bind data to a text and elaborate it.
 
     `folder` is what table paths are relative to; `supplied` holds values by name (parameters, sets, tables);
     `paths` holds files by name (`--data`). `seed` is that of the starts that are drawn (None: the one of the file's
-    `solve using`, else 0). Raises `OptError` with every independent mistake that was found.
+    `solve using`, else 0). With `point`, the model is only evaluated there: variables start at its values whatever
+    their bounds are, and statements that need data which is not there are left out with a remark. Raises `OptError`
+    with every independent mistake that was found.
     """
     builder = _Builder(file, folder, dict(supplied or {}), dict(paths or {}), name)
-    builder.workspace.seed = seed
+    builder.workspace.seed, builder.workspace.point = seed, point
     return builder.build()
 
 
@@ -83,6 +87,8 @@ class _Builder(DeclaredNames):
         self.diagnostics: list[Diagnostic] = []
         self.only_data = True  # whether all mistakes so far are in the data, none in the text
         self.failed: set[str] = set()
+        self.lacking: list[Diagnostic] = []  # data that is not there, where a model is only evaluated
+        self.left_out: list[str] = []  # statements that need it
         self.declarations: dict[str, Declaration] = {}
         self.table_declarations: dict[str, tree.TableDecl] = {}
         self.sets: dict[str, SetValue | Family] = {}
@@ -113,9 +119,8 @@ class _Builder(DeclaredNames):
         }
         self.tables = Tables(self.source, self.folder, self.table_declarations, self.paths, self.supplied)
         self._check_outside_names()
-        self.diagnostics.extend(
-            missing_data(self.declarations, self.supplied, self.paths, self.source, self.failed)
-        )
+        missing = missing_data(self.declarations, self.supplied, self.paths, self.source, self.failed)
+        (self.diagnostics if self.workspace.point is None else self.lacking).extend(missing)
         self._evaluate_declarations()
         objective, objective_array = self._objective()
         constraints = self._constraints(constraint_names)
@@ -124,7 +129,8 @@ class _Builder(DeclaredNames):
         else:
             self.failed.update(s.name for s in self.file.statements if isinstance(s, tree.Objective) and s.name)
         shown = self._shown()
-        method = self._method()
+        method = self._method() if self.workspace.point is None else None
+        self._tell_left_out(objective is None and not shown)
         if self.diagnostics:
             raise (DataError if self.only_data else ModelError)(*reported(self.diagnostics))
         return Model(
@@ -154,8 +160,11 @@ class _Builder(DeclaredNames):
         try:
             return action()
         except OptError as error:
-            self.diagnostics.extend(error.diagnostics)
-            self.only_data &= isinstance(error, DataError)
+            if self.workspace.point is not None and all(d.code == "missing-file" for d in error.diagnostics):
+                self.lacking.extend(error.diagnostics)
+            else:
+                self.diagnostics.extend(error.diagnostics)
+                self.only_data &= isinstance(error, DataError)
         if failing is not None:
             self.failed.add(failing)
         return None
@@ -402,12 +411,21 @@ class _Builder(DeclaredNames):
 
     # ------------------------------------------------------------------------------------------------------- statements
 
-    def _sound(self, node: object) -> bool:
+    def _sound(self, node: object, what: str) -> bool:
         """Whether a statement uses no name whose declaration failed; else only its unknown names are reported."""
         if not any(used.name in self.failed for used in names_in(node)):
             return True
+        self.left_out.append(what)
         self._report_undeclared(node)
         return False
+
+    def _tell_left_out(self, everything: bool) -> None:
+        """What an evaluation leaves out for want of data; an error where nothing is left."""
+        if self.lacking and everything:
+            self.diagnostics.extend(self.lacking)
+        elif self.lacking and self.left_out:
+            which = "; ".join(dict.fromkeys(item.message for item in self.lacking))
+            self.workspace.remarks.append(f"not computed for want of data: {', '.join(self.left_out)} ({which})")
 
     def _report_undeclared(self, node: object) -> None:
         known = {*self.declarations, *self.symbols, *self.failed, *INITIALIZERS, "pi"}
@@ -417,7 +435,7 @@ class _Builder(DeclaredNames):
     def _objective(self) -> Any:
         for statement in self.file.statements:
             if isinstance(statement, tree.Objective):
-                if not self._sound(statement.value):
+                if not self._sound(statement.value, f"`{statement.name or 'objective'}`"):
                     return None, None
                 return self._attempt(lambda s=statement: self._worded_objective(s)) or (None, None)  # type: ignore[misc]
         return None, None
@@ -431,8 +449,8 @@ class _Builder(DeclaredNames):
         for statement in self.file.statements:
             if isinstance(statement, tree.SubjectTo):
                 for constraint in statement.constraints:
-                    if self._sound((constraint.domain, constraint.relation)):
-                        name = names[id(constraint)]
+                    name = names[id(constraint)]
+                    if self._sound((constraint.domain, constraint.relation), f"`{name}`"):
                         found.append(self._attempt(lambda c=constraint, n=name: self._constraint(c, n)))  # type: ignore[misc]
         return tuple(c for c in found if c is not None)
 
@@ -444,7 +462,8 @@ class _Builder(DeclaredNames):
         items = [item for s in self.file.statements if isinstance(s, tree.Show) for item in s.items]
         if not any(isinstance(s, tree.Show) for s in self.file.statements):
             return None
-        shown = [self._attempt(lambda i=item: self._shown_item(i)) for item in items if self._sound(item)]  # type: ignore[misc]
+        sound = [item for item in items if self._sound(item, f"`{expression_text(item)}`")]
+        shown = [self._attempt(lambda i=item: self._shown_item(i)) for item in sound]  # type: ignore[misc]
         return tuple(s for s in shown if s is not None)
 
     def _shown_item(self, item: tree.Expr) -> Shown:

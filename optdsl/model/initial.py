@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
 
 from optdsl.data.saved import SavedFault, SavedResult, read_saved
 from optdsl.errors import DataError, DataPlace, Diagnostic
@@ -63,6 +62,8 @@ def _drawn(
     axes: tuple[Axis, ...],
     size: int,
 ) -> np.ndarray:
+    from scipy.special import ndtri  # imported here: it brings half of SciPy with it
+
     if size:
         _check_numbers(variables, init, name, numbers)
     if name in ("zeros", "ones"):
