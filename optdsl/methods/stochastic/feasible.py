@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optdsl.methods.projections import SimpleSet
+from optdsl.methods.stochastic.updates import Coupled
 
 
 class Box:
@@ -15,6 +16,11 @@ class Box:
         self._places = np.flatnonzero(np.isfinite(lower) | np.isfinite(upper))
         self._all = len(self._places) == len(lower)
         self._sides: dict[np.dtype, tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def coupled(self) -> Coupled | None:
+        """None: every variable is clipped by itself."""
+        return None
 
     def project(self, x: np.ndarray) -> None:
         """Clips x."""
@@ -46,6 +52,13 @@ class Simple:
         parts = (simple.simplices.variables, simple.balls.variables, simple.chains.variables)
         self._places = np.concatenate(parts)
         self._inner = simple.restricted(self._places)
+        parts_groups = (simple.simplices.groups, simple.balls.groups, simple.chains.groups)
+        self._groups = np.unique(_numbered(parts_groups), return_inverse=True)[1] if len(self._places) else None
+
+    @property
+    def coupled(self) -> Coupled | None:
+        """The variables in groups."""
+        return None if self._groups is None else Coupled(self._places, self._groups)
 
     def project(self, x: np.ndarray) -> None:
         """The nearest point; only variables in groups are gone through in float64."""
@@ -53,3 +66,12 @@ class Simple:
         self._box.project(x)
         if len(self._places):
             x[self._places] = self._inner.project(before)
+
+
+def _numbered(parts: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Group numbers one after another: those of each part above those of the parts before."""
+    found, first = [], 0
+    for groups in parts:
+        found.append(groups + first)
+        first += int(groups.max(initial=-1)) + 1
+    return np.concatenate(found)

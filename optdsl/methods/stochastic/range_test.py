@@ -14,7 +14,7 @@ import numpy as np
 
 from optdsl.methods.stochastic.batches import Batches
 from optdsl.methods.stochastic.run import FeasibleSet
-from optdsl.methods.stochastic.updates import BLOCK, Update, start, step
+from optdsl.methods.stochastic.updates import Stepper, Update
 from optdsl.nlp import FiniteSum
 
 LEAST, MOST = 1e-10, 1e6
@@ -46,8 +46,8 @@ def find_rate(problem: FiniteSum, update: Update, batches: Batches, feasible: Fe
     """The rate that the range test chooses, rounded to two digits. The batches are those of the first epoch."""
     x = problem.start.astype(problem.dtype)
     feasible.project(x)
-    memory, gradient = start(update, len(x), x.dtype), np.zeros_like(x)
-    scratch, unused = np.zeros(BLOCK, x.dtype), np.zeros_like(x)
+    stepper = Stepper(update, len(x), x.dtype, feasible.coupled)
+    gradient, unused = np.zeros_like(x), np.zeros_like(x)
     judged = slice(0, problem.members) if problem.members <= JUDGED else _judged(batches)
     first = best = problem.estimate(x, judged, unused)
     best_rate, count = LEAST, 0
@@ -57,7 +57,7 @@ def find_rate(problem: FiniteSum, update: Update, batches: Batches, feasible: Fe
             number = batches.number(count % batches.count)
             problem.estimate(x, batches.members_of(number), gradient)
             clipped(gradient, clip)
-            step(update, memory, x, gradient, rate, scratch)
+            stepper.step(x, gradient, rate)
             feasible.project(x)
             loss = problem.estimate(x, judged, unused)
             if not math.isfinite(loss) or loss > best + 4 * max(first - best, 1e-6 * abs(first), 1e-300):

@@ -1,17 +1,19 @@
 """Rows during training: an augmented Lagrangian on the batches' estimates of them.
 
-Notation: c rows, l <= c <= u, y multipliers, rho penalty. The gradient of the augmented Lagrangian is that of f + w'c
-with
+Notation: c rows, l <= c <= u, J their Jacobian, y multipliers, rho penalty. The gradient of the augmented Lagrangian is
+that of f + w'c with
 
     w = y + rho (c - P(c + y / rho)) = rho (d - P(d)),   d = c + y / rho,   P the projection onto [l, u]
 
-(Rockafellar 1973; both sides at once as in Conn, Gould and Toint 1991). A batch's c is noisy, and noise that passes
-through P biases w, so c is there a running mean over the last batches, `period` of them or an epoch, whichever is less.
-After each period the multipliers ascend, y = w at the period's mean (Hestenes 1969; Powell 1969): about 50 times a run.
-After five ascents without the violation halved the penalty doubles, up to 100 times the first.
+(Rockafellar 1973; both sides at once as in Conn, Gould and Toint 1991). In it c is the running mean over the last few
+batches before this one: it is independent of this batch's J, so their product is unbiased where P does not bend.
 
-The first penalty balances forces: rho = |g| / (|J'z| v), with g the gradient of f and J'z that of a random sum of
-the rows, signs z, from the first batch, and v the largest violation, or a tenth of the rows' size if that is more.
+After each period (about 50 of them in a run) the multipliers ascend: y = w at the period's mean of c (Hestenes 1969;
+Powell 1969). The penalty makes the added curvature rho |J d|^2 that of the Lagrangian itself along d = J'z, z random
+signs, or along its gradient where that is more; both by differences on one batch. So a rate that suits the objective
+suits the sum, and the pair of steps x' = -a (H x + J'(y + rho c)), y' = rho c / period decays as fast as x alone would
+(its characteristic polynomial is s^2 + 2 a h s + a h / period, h the curvature). It is found anew at each ascent, and
+after 2, 4, 8, ... batches at first, where J changes most.
 """
 
 from __future__ import annotations
@@ -22,77 +24,82 @@ from optdsl.methods.stochastic.batches import SIGNS, raw
 from optdsl.nlp import FiniteSum
 
 ASCENTS = 50
-GROWTH = 100.0
-PATIENCE = 5
+HORIZON = 4
 
 
 class Multipliers:
-    """The multipliers of a run: `observe` the rows of each batch, then take the `weights` of its gradient."""
+    """The multipliers of a run: `weights` of a batch's gradient, then `observe` its rows."""
 
-    def __init__(self, problem: FiniteSum, steps: int, batches: int, penalty: float = 0.0) -> None:
+    def __init__(self, problem: FiniteSum, steps: int, batches: int, penalty: float, seed: int) -> None:
         self.lower, self.upper = problem.row_lower, problem.row_upper
         m = len(self.lower)
         self.period = max(1, round(steps / ASCENTS))
-        self.horizon = min(self.period, batches)
+        self.fixed, self.exact = penalty > 0, batches == 1
+        self.signs = np.where(raw(seed, SIGNS, 0, m) & np.uint64(1), 1.0, -1.0)
         names = ("multipliers", "running", "period_sum", "epoch_sum")
         self.arrays: dict[str, np.ndarray] = {name: np.zeros(m) for name in names}
-        self.numbers: dict[str, float] = {
-            "penalty": penalty,
-            "first": penalty,
-            "seen": 0,
-            "in_period": 0,
-            "in_epoch": 0.0,
-            "ascents": 0,
-            "violation": np.inf,
-        }
+        self.numbers: dict[str, float] = {"penalty": penalty, "seen": 0, "in_period": 0, "in_epoch": 0.0}
 
-    def prepare(self, problem: FiniteSum, x: np.ndarray, members: np.ndarray | slice, seed: int) -> None:
-        """Chooses the first penalty, where none was given."""
-        if self.numbers["penalty"] > 0:
-            return
-        m = len(self.lower)
-        signs = np.where(raw(seed, SIGNS, 0, m) & np.uint64(1), 1.0, -1.0)
-        plain, weighed = np.zeros_like(x), np.zeros_like(x)
-        problem.estimate(x, members, plain)
-        problem.estimate(x, members, weighed, signs)
-        rows = problem.row_estimates(x, members)
-        sides = np.where(np.isfinite(self.upper), self.upper, np.where(np.isfinite(self.lower), self.lower, 0.0))
-        size = max(violation(rows, self.lower, self.upper), 0.1 * np.abs(rows).max(), 0.1 * np.abs(sides).max())
-        force = float(np.linalg.norm(weighed.astype(np.float64) - plain))
-        found = float(np.linalg.norm(plain.astype(np.float64))) / (force * size) if force * size > 0 else 1.0
-        self.numbers["penalty"] = self.numbers["first"] = found if np.isfinite(found) and found > 0 else 1.0
+    def weights(self, rows: np.ndarray) -> np.ndarray:
+        """w (m,) for a batch whose rows these are; they count only where all members are in it."""
+        return self._at(rows if self.exact or not self.numbers["seen"] else self.arrays["running"])
 
-    def observe(self, rows: np.ndarray, share: float) -> None:
-        """Takes the rows' estimates from a batch that holds this share of the members."""
+    @property
+    def last(self) -> np.ndarray:
+        """w (m,) at the rows' running mean."""
+        return self._at(self.arrays["running"])
+
+    def observe(
+        self, problem: FiniteSum, x: np.ndarray, members: np.ndarray | slice, rows: np.ndarray, share: float
+    ) -> None:
+        """Takes the rows' estimates at x from a batch that holds this share of the members."""
         numbers, arrays = self.numbers, self.arrays
         numbers["seen"] += 1
-        arrays["running"] += (rows - arrays["running"]) / min(numbers["seen"], self.horizon)
+        arrays["running"] += (rows - arrays["running"]) / min(numbers["seen"], 1 if self.exact else HORIZON)
         arrays["period_sum"] += rows
         arrays["epoch_sum"] += share * rows
         numbers["in_period"] += 1
         numbers["in_epoch"] += share
-        if numbers["in_period"] >= self.period:
-            self._ascend(arrays["period_sum"] / numbers["in_period"])
+        seen, ascends = int(numbers["seen"]), numbers["in_period"] >= self.period
+        if ascends:
+            arrays["multipliers"] = self._at(arrays["period_sum"] / numbers["in_period"])
             arrays["period_sum"].fill(0.0)
             numbers["in_period"] = 0
-
-    def _ascend(self, rows: np.ndarray) -> None:
-        numbers = self.numbers
-        self.arrays["multipliers"] = self._at(rows)
-        numbers["ascents"] += 1
-        if numbers["ascents"] % PATIENCE == 0:
-            now = violation(rows, self.lower, self.upper)
-            if now > 0.5 * numbers["violation"] and numbers["penalty"] < GROWTH * numbers["first"]:
-                numbers["penalty"] *= 2.0
-            numbers["violation"] = now
+        if not self.fixed and seen > 1 and (ascends or seen & (seen - 1) == 0):
+            found = self._balanced(problem, x, members, rows)
+            if np.isfinite(found) and found > 0:
+                numbers["penalty"] = found
 
     def _at(self, rows: np.ndarray) -> np.ndarray:
-        moved = rows + self.arrays["multipliers"] / self.numbers["penalty"]
-        return self.numbers["penalty"] * (moved - np.clip(moved, self.lower, self.upper))
+        penalty = self.numbers["penalty"]
+        if penalty <= 0:
+            return self.arrays["multipliers"].copy()
+        moved = rows + self.arrays["multipliers"] / penalty
+        return penalty * (moved - np.clip(moved, self.lower, self.upper))
 
-    def weights(self) -> np.ndarray:
-        """w (m,)."""
-        return self._at(self.arrays["running"])
+    def _balanced(self, problem: FiniteSum, x: np.ndarray, members: np.ndarray | slice, rows: np.ndarray) -> float:
+        """The penalty that adds as much curvature as there is."""
+        y = self.arrays["multipliers"]
+
+        def gradient(at: np.ndarray, weights: np.ndarray) -> np.ndarray:
+            found = np.zeros_like(x)
+            problem.estimate(at, members, found, weights)
+            return found.astype(np.float64)
+
+        here = gradient(x, y)
+        step = (1e-2 if x.dtype == np.float32 else 1e-4) * max(1.0, float(np.linalg.norm(x)))
+        curvatures = [0.0]
+        change = 0.0
+        for direction in (gradient(x, y + self.signs) - here, here):
+            size = float(np.linalg.norm(direction))
+            if size == 0:
+                return 0.0
+            there = (x + (step / size) * direction).astype(x.dtype)
+            curvatures.append(abs(float((gradient(there, y) - here) @ direction)) / (size * step))
+            if change == 0:
+                change = float(np.square((problem.row_estimates(there, members) - rows) / step).sum())
+        curvature = max(curvatures) or float(np.linalg.norm(here)) / max(1.0, float(np.linalg.norm(x)))
+        return curvature / change if change > 0 else 0.0
 
     def end_epoch(self) -> float:
         """The largest violation of a row by its mean over the epoch; the next epoch begins."""

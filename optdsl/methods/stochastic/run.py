@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from optdsl.methods.stochastic.schedules import Schedule
+from optdsl.methods.stochastic.updates import Coupled
 
 
 class TrainingEnding(enum.Enum):
@@ -36,7 +37,13 @@ class Kept(enum.Enum):
 
 
 class FeasibleSet(Protocol):
-    """A closed convex set that is projected onto."""
+    """A closed convex set that is projected onto.
+
+    coupled: the variables that are not simply clipped, by group, which adaptive steps scale alike; None: no such ones.
+    """
+
+    @property
+    def coupled(self) -> Coupled | None: ...
 
     def project(self, x: np.ndarray) -> None:
         """Puts x (n,), float32 or float64, at its nearest point of the set, in place."""

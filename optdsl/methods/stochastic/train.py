@@ -28,7 +28,7 @@ from optdsl.methods.stochastic.run import (
     TrainingSettings,
 )
 from optdsl.methods.stochastic.schedules import Moment, Schedule
-from optdsl.methods.stochastic.updates import BLOCK, start, step
+from optdsl.methods.stochastic.updates import Stepper
 from optdsl.methods.stochastic.watch import Watch
 from optdsl.nlp import FiniteSum
 
@@ -61,14 +61,14 @@ class _Run:
         self.batches = Batches(problem.members, settings.batch, settings.seed, shuffled)
         self.steps = settings.epochs * self.batches.count
         n = len(self.x)
-        self.gradient, self.scratch = np.zeros_like(self.x), np.zeros(BLOCK, self.x.dtype)
-        self.memory = start(method.update, n, self.x.dtype)
+        self.gradient = np.zeros_like(self.x)
+        self.stepper = Stepper(method.update, n, self.x.dtype, self.feasible.coupled)
         self.estimator = estimator_of(method.estimator, problem, self.batches)
         self.average = Average(settings.average, n, self.steps, settings.decay)
         self.watch = Watch(self.x, hooks.rising and hooks.monitor is not None)
         self.rows: Multipliers | None = None
         if len(problem.row_lower) and np.any(np.isfinite(problem.row_lower) | np.isfinite(problem.row_upper)):
-            self.rows = Multipliers(problem, self.steps, self.batches.count, settings.penalty)
+            self.rows = Multipliers(problem, self.steps, self.batches.count, settings.penalty, settings.seed)
         self.schedule: Schedule = settings.rate
         self.notes: list[str] = []
         self.records: list[tuple[float, ...]] = []
@@ -110,16 +110,13 @@ class _Run:
             found = find_rate(self.problem, self.method.update, self.batches, self.feasible, self.settings.clip)
             self.schedule = self.schedule.with_rate(found.rate)
             self.notes.append(found.note)
-        if self.rows is not None and self.numbers["epoch"] == self.numbers["batch"] == 0:
-            self.batches.arrange(0)
-            self.rows.prepare(self.problem, self.x, self.batches.members_of(0), self.settings.seed)
 
     def _epochs(self) -> TrainingEnding:
         numbers = self.numbers
         while numbers["epoch"] < self.settings.epochs:
             self.batches.arrange(numbers["epoch"])
             if numbers["batch"] == 0:
-                self.estimator.begin(self.x, self.rows.weights() if self.rows is not None else None)
+                self.estimator.begin(self.x, self.rows.last if self.rows is not None else None)
             while numbers["batch"] < self.batches.count:
                 ending = self._cut_off() or self._step()
                 if ending is not None:
@@ -132,13 +129,12 @@ class _Run:
 
     def _step(self) -> TrainingEnding | None:
         numbers, number = self.numbers, self.batches.number(self.numbers["batch"])
-        share, weights = self.batches.share(number), None
+        share, weights, observed = self.batches.share(number), None, np.zeros(0)
         if self.rows is not None:
             observed = self.problem.row_estimates(self.x, self.batches.members_of(number))
             if not np.isfinite(observed).all():
                 return self._broken(number, math.nan)
-            self.rows.observe(observed, share)
-            weights = self.rows.weights()
+            weights = self.rows.weights(observed)
         loss = self.estimator.estimate(self.x, number, self.gradient, weights)
         norm = clipped(self.gradient, self.settings.clip)
         first = numbers["start_loss"] if math.isfinite(numbers["start_loss"]) else loss
@@ -149,7 +145,9 @@ class _Run:
         taken = numbers["epoch"] * self.batches.count + numbers["batch"]
         moment = Moment(taken, self.steps, numbers["epoch"])
         rate = self.schedule.at(moment, int(self.watch.numbers["cuts"]))
-        step(self.method.update, self.memory, self.x, self.gradient, rate, self.scratch)
+        if self.rows is not None:
+            self.rows.observe(self.problem, self.x, self.batches.members_of(number), observed, share)
+        self.stepper.step(self.x, self.gradient, rate)
         self.feasible.project(self.x)
         self.average.take(self.x, taken)
         numbers["loss"] += share * loss
@@ -248,7 +246,7 @@ class _Run:
 
     def _residual(self, x: np.ndarray) -> float:
         """The largest entry of x - P(x - g), g the gradient of the Lagrangian over all members."""
-        weights = None if self.rows is None else self.rows.weights()
+        weights = None if self.rows is None else self.rows.last
         gradient = self.problem.gradient(x)
         if weights is not None:
             gradient = full_gradient(self.problem, x, self.batches.size, weights)
@@ -299,7 +297,8 @@ class _Run:
 
     def _parts(self) -> dict[str, Any]:
         """The parts of a run that remember something, each with `arrays`, most with `numbers`."""
-        parts = {"update": self.memory, "estimator": self.estimator, "average": self.average, "watch": self.watch}
+        parts: dict[str, Any] = {"update": self.stepper.memory, "coupled": self.stepper.apart}
+        parts |= {"estimator": self.estimator, "average": self.average, "watch": self.watch}
         return parts if self.rows is None else {**parts, "rows": self.rows}
 
     def _save(self) -> None:
@@ -352,7 +351,7 @@ class _Run:
         self.feasible.project(x)
         if self.rows is not None and np.isfinite(x).all():
             x = restored(self.problem, x, self.feasible, self.batches.size, max(LEAST_PASSES, len(self.records)))
-        exact = x.astype(np.float64)
+        exact = _on_bounds(x, self.problem)
         self.feasible.project(exact)
         m = len(self.problem.row_lower)
         return TrainingRun(
@@ -383,3 +382,13 @@ class _Run:
                 return best
         kept = Kept.AVERAGED if self.average.begun else Kept.LAST
         return self._candidate().copy(), kept, len(self.records)
+
+
+def _on_bounds(x: np.ndarray, problem: FiniteSum) -> np.ndarray:
+    """x in float64, where float32 parameters that lie at a bound as nearly as they can lie at it exactly."""
+    exact = x.astype(np.float64)
+    if x.dtype != np.float64:
+        for side in (problem.lower, problem.upper):
+            near = np.abs(exact - side) <= np.abs(np.spacing(side.astype(x.dtype)))
+            exact[near] = side[near]
+    return exact

@@ -4,6 +4,10 @@ Notation: x parameters, g gradient, a rate, lambda weight decay, s scratch; all 
 Updates go over the vector in blocks that stay in the cache, so that a step costs one pass over memory; numbers that
 change by step (a count, a product) are the memory's `numbers`.
 
+Variables that a projection couples (a simplex, a ball, a chain) share one scale by group: a step that stretched them
+apart, followed by the nearest point, would rest where the gradient is not normal to the set. So the square of a
+gradient is there the mean over its group, and the sign of a number that number over its group's root mean square.
+
 Weight decay adds lambda x to the gradient, except in adamw and lion, where it shrinks x by a lambda beside the step.
 """
 
@@ -27,6 +31,19 @@ class Memory:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Coupled:
+    """Variables that share a scale by group: their places (k,) and groups (k,), numbered from 0."""
+
+    places: np.ndarray
+    groups: np.ndarray
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """The mean over its group, for each (k,)."""
+        sizes = np.bincount(self.groups)
+        return (np.bincount(self.groups, values) / sizes)[self.groups].astype(values.dtype)
+
+
 class Update(Protocol):
     """Settings of an update; `keeps` names its arrays, `begins` its numbers with their first values."""
 
@@ -39,7 +56,9 @@ class Update(Protocol):
     def advance(self, numbers: dict[str, float], rate: float) -> tuple[float, ...]:
         """The step's coefficients; `numbers` move on by one step."""
 
-    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+    def block(
+        self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray], coupled: Coupled | None
+    ) -> None:
         """One step on a block, in place; g and s may be overwritten. memory: the block of each array kept."""
 
 
@@ -55,7 +74,45 @@ def step(update: Update, memory: Memory, x: np.ndarray, gradient: np.ndarray, ra
     for first in range(0, len(x), BLOCK):
         part = slice(first, first + BLOCK)
         block = x[part]
-        update.block(block, gradient[part], scratch[: len(block)], coefficients, [array[part] for array in arrays])
+        update.block(
+            block, gradient[part], scratch[: len(block)], coefficients, [array[part] for array in arrays], None
+        )
+
+
+def step_coupled(
+    update: Update, memory: Memory, x: np.ndarray, gradient: np.ndarray, rate: float, coupled: Coupled
+) -> None:
+    """One step of coupled variables (k,), in place; x, gradient and memory are theirs alone."""
+    coefficients = update.advance(memory.numbers, rate)
+    arrays = [memory.arrays[name] for name in update.keeps]
+    update.block(x, gradient, np.zeros_like(x), coefficients, arrays, coupled)
+
+
+class Stepper:
+    """The steps of a run: `memory` of all variables, and `apart` of those that a projection couples."""
+
+    def __init__(self, update: Update, size: int, dtype: np.dtype, coupled: Coupled | None) -> None:
+        self.update, self.coupled = update, coupled
+        self.memory = start(update, size, dtype)
+        self.apart = Memory({}) if coupled is None else start(update, len(coupled.places), dtype)
+        self._scratch = np.zeros(BLOCK, dtype)
+
+    def step(self, x: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+        """One step, in place; the gradient is used up."""
+        if self.coupled is None:
+            step(self.update, self.memory, x, gradient, rate, self._scratch)
+            return
+        places = self.coupled.places
+        part, part_gradient = x[places], gradient[places]
+        step(self.update, self.memory, x, gradient, rate, self._scratch)
+        step_coupled(self.update, self.apart, part, part_gradient, rate, self.coupled)
+        x[places] = part
+
+
+def _squared(g: np.ndarray, out: np.ndarray, coupled: Coupled | None) -> None:
+    np.multiply(g, g, out=out)
+    if coupled is not None:
+        out[...] = coupled.means(out)
 
 
 def _decayed(g: np.ndarray, x: np.ndarray, s: np.ndarray, weight_decay: float) -> None:
@@ -86,7 +143,9 @@ class SGD:
         """The rate."""
         return (rate,)
 
-    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+    def block(
+        self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray], coupled: Coupled | None
+    ) -> None:
         """One step on a block."""
         _decayed(g, x, s, self.weight_decay)
         if self.momentum:
@@ -115,11 +174,13 @@ class AdaGrad:
         """The rate."""
         return (rate,)
 
-    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+    def block(
+        self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray], coupled: Coupled | None
+    ) -> None:
         """One step on a block."""
         (q,) = memory
         _decayed(g, x, s, self.weight_decay)
-        np.multiply(g, g, out=s)
+        _squared(g, s, coupled)
         np.add(q, s, out=q)
         np.sqrt(q, out=s)
         np.add(s, self.epsilon, out=s)
@@ -147,12 +208,14 @@ class RMSProp:
         """The rate."""
         return (rate,)
 
-    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+    def block(
+        self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray], coupled: Coupled | None
+    ) -> None:
         """One step on a block."""
         q = memory[0]
         _decayed(g, x, s, self.weight_decay)
         np.multiply(q, self.smoothing, out=q)
-        np.multiply(g, g, out=s)
+        _squared(g, s, coupled)
         np.multiply(s, 1 - self.smoothing, out=s)
         np.add(q, s, out=q)
         np.sqrt(q, out=s)
@@ -193,7 +256,9 @@ class Adam:
         factor = rate * (1 - self.beta1) / (1 - self.beta1**t) / math.sqrt(scale)
         return factor, self.epsilon / math.sqrt(scale), 1 - rate * self.weight_decay
 
-    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+    def block(
+        self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray], coupled: Coupled | None
+    ) -> None:
         """One step on a block."""
         m, v = memory
         factor, epsilon, shrink = c
@@ -204,7 +269,7 @@ class Adam:
         np.multiply(m, self.beta1, out=m)
         np.add(m, g, out=m)
         np.multiply(v, self.beta2, out=v)
-        np.multiply(g, g, out=g)
+        _squared(g, g, coupled)
         np.add(v, g, out=v)
         np.sqrt(v, out=s)
         np.add(s, epsilon, out=s)
@@ -241,7 +306,9 @@ class NAdam:
         of_m, of_g = there / (1 - product * there), (1 - here) / (1 - product)
         return rate * of_m / scale, rate * of_g / scale, self.epsilon / scale
 
-    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+    def block(
+        self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray], coupled: Coupled | None
+    ) -> None:
         """One step on a block."""
         m, v = memory
         of_m, of_g, epsilon = c
@@ -250,7 +317,7 @@ class NAdam:
         np.multiply(g, 1 - self.beta1, out=s)
         np.add(m, s, out=m)
         np.multiply(v, self.beta2, out=v)
-        np.multiply(g, g, out=s)
+        _squared(g, s, coupled)
         np.multiply(s, 1 - self.beta2, out=s)
         np.add(v, s, out=v)
         np.multiply(g, of_g, out=g)
@@ -279,7 +346,9 @@ class Lion:
         """The rate, and the factor of x."""
         return rate, 1 - rate * self.weight_decay
 
-    def block(self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray]) -> None:
+    def block(
+        self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray], coupled: Coupled | None
+    ) -> None:
         """One step on a block."""
         (m,) = memory
         rate, shrink = c
@@ -289,7 +358,11 @@ class Lion:
         np.subtract(m, g, out=m)
         np.multiply(m, self.beta1, out=s)
         np.add(s, g, out=s)
-        np.sign(s, out=s)
+        if coupled is None:
+            np.sign(s, out=s)
+        else:
+            size = np.sqrt(coupled.means(np.square(s)))
+            np.divide(s, size, out=s, where=size > 0)
         np.multiply(s, rate, out=s)
         np.subtract(x, s, out=x)
         np.multiply(m, self.beta2, out=m)

@@ -146,7 +146,7 @@ def test_a_crash_between_the_files_leaves_the_one_before(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize(
     ("marks", "named"),
-    [({"model": "a", "data": "z"}, "the data differ"), ({"model": "y", "data": "z"}, "the model and data differ")],
+    [({"model": "a", "data": "z"}, "with other data"), ({"model": "y", "data": "z"}, "with other model and data")],
 )
 def test_another_run_is_refused(marks: dict[str, str], named: str, tmp_path: Path) -> None:
     train(least_squares(), PLAIN, SETTINGS, hooks_at(tmp_path))
