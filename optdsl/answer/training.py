@@ -15,7 +15,7 @@ from optdsl.answer.marks import marks_of
 from optdsl.answer.solution import Route, Solution, TraceTable
 from optdsl.answer.status import Guarantee, Status
 from optdsl.answer.stochastic_methods import TrainingChoice, choice_of
-from optdsl.answer.training_checks import Ended, judge_trained
+from optdsl.answer.training_checks import Ended, judge_trained, multipliers_at
 from optdsl.answer.training_diagnosis import diagnosis_of, rises
 from optdsl.answer.training_route import Checkpointing
 from optdsl.answer.values import let_values, shown_values
@@ -203,7 +203,9 @@ def _members(model: Model, choice: TrainingChoice) -> Members:
         if value is None or isinstance(value, Family):
             have = ", ".join(names) or "none"
             message = f"`over = {choice.over}` names no set whose members could be looked at in batches"
-            raise OptionError(Diagnostic("bad-option-value", message, None, f"sets that the objective sums over: {have}"))
+            raise OptionError(
+                Diagnostic("bad-option-value", message, None, f"sets that the objective sums over: {have}")
+            )
         return members_of(model, choice.over)
     if not names:
         message = "the objective sums over no declared set, so there is nothing to look at in batches"
@@ -354,9 +356,9 @@ def _solution(prepared: Prepared, ended: Ended) -> Solution:
     if not np.isfinite(ended.x).all() or ended.status is Status.UNBOUNDED:
         status = ended.status or Status.NUMERICAL_ERROR
         return replace(base, status=status, show=shown_values(model, None, {}, {}))
-    judged, restored = judge_trained(
-        analysis, problem, ended, prepared.feasible, prepared.projected, prepared.choice.tolerance
-    )
+    multipliers = multipliers_at(problem, ended.x, ended.row_multipliers, prepared.feasible, prepared.projected)
+    ended = replace(ended, row_multipliers=multipliers)
+    judged, restored = judge_trained(analysis, problem, ended, prepared.choice.tolerance)
     variables = variable_answers(model, ended.x, restored.reduced_cost)
     constraints = constraint_answers(model, judged.slacks, restored.duals)
     return replace(
@@ -370,7 +372,7 @@ def _solution(prepared: Prepared, ended: Ended) -> Solution:
         checks=judged.checks,
         notes=(*base.notes, *judged.notes),
         expressions=let_values(model, ended.x),
-        diagnosis=() if ended.run is None else diagnosis_of(model, problem, prepared.choice, ended.run),
+        diagnosis=() if ended.run is None else diagnosis_of(model, problem, prepared.choice, ended.run, multipliers),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import lsq_linear
 
 from optdsl.answer.checks import Judgement, TransformedAnswer, TransformedJudge
 from optdsl.answer.solution import Checks, TraceTable
@@ -36,26 +37,26 @@ class Ended:
     run: TrainingRun | None = None
 
 
-def judge_trained(
-    analysis: Analysis,
-    problem: TensorProblem,
-    ended: Ended,
-    feasible: Simple | None,
-    projected: np.ndarray,
-    tolerance: float,
-) -> tuple[Judgement, Restored]:
-    """The earned status of a run's point on the full data, and the point with its duals.
+def multipliers_at(
+    problem: TensorProblem, x: np.ndarray, y: np.ndarray, feasible: Simple | None, projected: np.ndarray
+) -> np.ndarray:
+    """The rows' multipliers (m,) at a point: those of a run, and of the rows that `feasible` takes care of.
 
-    projected (m,): the rows that `feasible` takes care of.
+    projected (m,): which rows these are.
     """
-    model, x = analysis.model, ended.x
-    rows, y = len(problem.row_lower), ended.row_multipliers
-    if feasible is not None:  # multipliers of the rows that were projected onto
-        pressed = problem.lagrangian_gradient(x, np.where(projected, 0.0, y))
-        own, _ = feasible.simple.multipliers(x, pressed, int(projected.sum()))
-        y = y.copy()
-        y[projected] = own
-    slope = problem.lagrangian_gradient(x, y) if rows else problem.gradient(x)
+    if feasible is not None:
+        y = np.where(projected, 0.0, y)
+        pressed = problem.lagrangian_gradient(x, y)
+        y[projected], _ = feasible.simple.multipliers(x, pressed, int(projected.sum()))
+    return _sharpened(problem, x, y) if len(y) else y
+
+
+def judge_trained(
+    analysis: Analysis, problem: TensorProblem, ended: Ended, tolerance: float
+) -> tuple[Judgement, Restored]:
+    """The earned status of a run's point on the full data, and the point with its duals."""
+    model, x, y = analysis.model, ended.x, ended.row_multipliers
+    slope = problem.lagrangian_gradient(x, y)
     near = 1e-9 * np.maximum(1.0, np.abs(x))
     low, high = x <= problem.lower + near, x >= problem.upper - near
     z = np.where((low & (slope > 0)) | (high & (slope < 0)) | (low & high), -slope, 0.0)
@@ -74,6 +75,41 @@ def judge_trained(
     judge = _TrainingJudge(model, analysis, answer, {"tol": tolerance})
     judge.problem, judge.ended, judge.free = problem, ended, ~(low | high)
     return judge.judge(), restored
+
+
+MOST_ROWS = 50
+"""Active rows whose multipliers are computed anew: each costs a pass over the data."""
+NEAR = 1e-3
+
+
+def _sharpened(problem: TensorProblem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Multipliers (m,) by least squares on the gradients over all members, where these press less; else y itself.
+
+    Those of a run are averages over its batches. Signs stay right: of rows at their upper sides >= 0, at their lower
+    ones <= 0, of others 0.
+    """
+    values = problem.constraints(x)
+    room = NEAR * np.maximum(1.0, np.abs(values))
+    low, high = values - problem.row_lower <= room, problem.row_upper - values <= room
+    active = np.flatnonzero(low | high)
+    if not 0 < len(active) <= MOST_ROWS:
+        return y
+    gradient = problem.gradient(x)
+    unit = np.zeros(len(y))
+    slopes = np.empty((len(x), len(active)))
+    for k, row in enumerate(active):
+        unit[row] = 1.0
+        slopes[:, k] = problem.lagrangian_gradient(x, unit) - gradient
+        unit[row] = 0.0
+    inner = (x > problem.lower) & (x < problem.upper)
+    if not inner.any() or not np.isfinite(slopes).all() or not np.isfinite(gradient).all():
+        return y
+    below = np.where(low[active], -np.inf, 0.0)
+    above = np.where(high[active], np.inf, 0.0)
+    found = np.zeros(len(y))
+    found[active] = lsq_linear(slopes[inner], -gradient[inner], (below, above)).x
+    left = [np.abs(gradient[inner] + slopes[inner] @ m[active]).max() for m in (found, y)]
+    return found if left[0] < left[1] or (np.delete(y, active) != 0).any() else y
 
 
 class _TrainingJudge(TransformedJudge):

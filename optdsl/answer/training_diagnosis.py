@@ -27,7 +27,7 @@ def rises(body: sympy.Basic) -> bool:
 
 
 def diagnosis_of(
-    model: Model, problem: TensorProblem, choice: TrainingChoice, result: TrainingRun
+    model: Model, problem: TensorProblem, choice: TrainingChoice, result: TrainingRun, multipliers: np.ndarray
 ) -> tuple[Finding, ...]:
     """What the run's trace, its end and its layers say."""
     objective = model.objective
@@ -50,7 +50,7 @@ def diagnosis_of(
         momentum=float(choice.values.get("momentum", choice.values.get("beta1", 0.0))),
         nesterov=bool(choice.values.get("nesterov", False)),
         full_batch=choice.settings.batch <= 0 or choice.settings.batch >= problem.members,
-        multipliers=result.row_multipliers,
+        multipliers=multipliers,
     )
     parts = [VariablePart(v.name, slice(v.offset, v.offset + v.width)) for v in model.variables.values()]
     return diagnose_training(problem, result.x, trace, _layers(model, problem, result.x), parts, run_)
