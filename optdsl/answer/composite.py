@@ -21,11 +21,13 @@ from optdsl.convex.program import Progress, RawAnswer, RawStatus
 from optdsl.engine.composite import Recognized, recognized
 from optdsl.engine.composite_rows import NotComposite
 from optdsl.errors import Diagnostic, OptionError
+from optdsl.methods.composite import losses
 from optdsl.methods.composite.attained import attained, may_run_off
 from optdsl.methods.composite.driver import COLUMNS, Outcome, drive
 from optdsl.methods.composite.problem import Composite
 from optdsl.methods.composite.table import Choice
 from optdsl.methods.driver import Ending, Limits
+from optdsl.model.model import Model
 
 _RAW = {
     Ending.CONVERGED: RawStatus.OPTIMAL,
@@ -67,6 +69,48 @@ def prepare(analysis: Analysis, method: str | None, options: Mapping[str, object
         return None
     choice = choose_method(found.problem, method)
     return None if choice is None else Prepared(analysis, found, choice, options, method is not None)
+
+
+def prepare_unanalyzed(model: Model, method: str | None, options: Mapping[str, object]) -> Prepared | None:
+    """As `prepare`, for a large model that nothing else has looked at: being in these parts proves it convex."""
+    try:
+        found = recognized(model)
+    except NotComposite:
+        return None
+    if found.problem.size < LARGE:
+        return None
+    choice = choose_method(found.problem, method)
+    if choice is None:
+        return None
+    kind, smoothness = class_by_parts(found.problem)
+    analysis = Analysis(model, kind, "convex", smoothness, (), ())
+    return Prepared(analysis, found, choice, options, method is not None)
+
+
+_KINDS = {
+    losses.Square: ("QP", "smooth"),
+    losses.Huber: ("QP", "C1"),
+    losses.SquaredPositive: ("QP", "C1"),
+    losses.Absolute: ("LP", "nonsmooth"),
+    losses.Positive: ("LP", "nonsmooth"),
+    losses.Length: ("SOCP", "nonsmooth"),
+    losses.Softplus: ("EXP", "smooth"),
+    losses.Exponential: ("EXP", "smooth"),
+    losses.LogSumExp: ("EXP", "smooth"),
+}
+"""The type of problem of each loss, and how smooth it is."""
+
+
+def class_by_parts(problem: Composite) -> tuple[str, str]:
+    """The type of problem and its smoothness: those of the part that is worst."""
+    found = [_KINDS[type(part.loss)] for part in problem.parts]
+    if (problem.absolute > 0).any():
+        found.append(("LP", "nonsmooth"))
+    if (problem.ridge > 0).any():
+        found.append(("QP", "smooth"))
+    kinds, rates = ("LP", "QP", "SOCP", "EXP"), ("smooth", "C1", "nonsmooth")
+    kind = max((k for k, _ in found), key=kinds.index, default="LP")
+    return kind, max((rate for _, rate in found), key=rates.index, default="smooth")
 
 
 def program_text(prepared: Prepared) -> str:
@@ -153,17 +197,14 @@ def _solution(prepared: Prepared, outcome: Outcome) -> Solution:
 
 
 def _residual(problem: Composite, outcome: Outcome) -> float | None:
-    """The largest entry of the least subgradient, relative to the sizes of slopes; None where kinks are in losses.
+    """The scaled residual of the first-order conditions; None where kinks are in losses.
 
     There the gap speaks for the multipliers.
     """
     if not problem.smooth:
         return None
-    slope = problem.cost + problem.pulled(problem.slopes(problem.rows(outcome.x)))
-    scale = max(1.0, float(np.abs(slope).max(initial=0.0)), float(problem.absolute.max(initial=0.0)))
-    for part, t in zip(problem.parts, problem.rows(outcome.x), strict=True):
-        scale = max(scale, float(np.abs(part.slope(t)).max(initial=0.0)))
-    return float(np.abs(problem.unmet(outcome.x, slope)).max(initial=0.0)) / scale
+    u = problem.slopes(problem.rows(outcome.x))
+    return problem.residual(outcome.x, u, problem.pulled(u))
 
 
 def _trace(outcome: Outcome, sign: float) -> TraceTable:

@@ -13,6 +13,7 @@ from optdsl.answer.methods import SOLVER_METHODS
 from optdsl.answer.solution import Solution
 from optdsl.answer.status import Status
 from optdsl.classify import Analysis
+from optdsl.model.model import Model
 
 if TYPE_CHECKING:
     from optdsl.answer.composite import Prepared
@@ -40,6 +41,25 @@ def composite_form(analysis: Analysis, method: str | None, options: Mapping[str,
     return prepared
 
 
+def composite_at_once(model: Model, method: str | None, options: Mapping[str, Any]) -> Prepared | None:
+    """The composite form of a model with so much data that looking at it in other ways would cost more than solving."""
+    if method in SOLVER_METHODS or (method is None and options):
+        return None
+    if model.objective is None or model.constraints or model.integers or _entries(model) < LARGE // 4:
+        return None
+    if method is not None:
+        from optdsl.answer import composite_methods
+
+        if method not in composite_methods.names():
+            return None
+    found: Prepared | None = import_module("optdsl.answer.composite").prepare_unanalyzed(model, method, options)
+    return found
+
+
+def _entries(model: Model) -> int:
+    return sum(np.size(getattr(p, "values", ())) for p in model.lanes.parameters.values()) + model.columns
+
+
 def _worth_a_look(analysis: Analysis) -> bool:
     """Whether a model may be composite: convex, without constraints, and its data not small or its losses fading."""
     model = analysis.model
@@ -47,8 +67,7 @@ def _worth_a_look(analysis: Analysis) -> bool:
         return False
     if analysis.type in ("EXP", "CONVEX"):
         return True
-    entries = sum(np.size(getattr(p, "values", ())) for p in model.lanes.parameters.values())
-    return analysis.type != "LP" and entries + model.columns >= LARGE // 4
+    return analysis.type != "LP" and _entries(model) >= LARGE // 4
 
 
 def composite_answer(prepared: Prepared, controls: Any) -> Solution | None:

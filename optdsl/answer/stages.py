@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optdsl.answer.assemble import solution_of, verdict_of
-from optdsl.answer.composite_route import composite_answer, composite_form
+from optdsl.answer.composite_route import composite_answer, composite_at_once, composite_form
 from optdsl.answer.explain import check_stage, program_text
 from optdsl.answer.methods import AUTOMATIC, LATER, SOLVER_METHODS, check_method, check_options, later_method
 from optdsl.answer.seeds import checked_seed, options_with_seed, seed_among
@@ -139,6 +139,11 @@ def _solve(
         model = build(file, folder=folder, supplied=supplied, paths=paths, name=name, seed=of_starts)
     asked = asked_for(model, method, options)
     asked = replace(asked, options=options_with_seed(asked.method, asked.options, seed))
+    with clock.lap("solve"), pointing(asked):
+        composite = composite_at_once(model, asked.method, asked.options)
+        answer = None if composite is None else composite_answer(composite, controls)
+    if answer is not None:
+        return replace(answer, time=clock.times())
     controls.enter("classifying")
     with clock.lap("classify"):
         analysis = analyze(model, doubt="quick")

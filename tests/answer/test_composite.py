@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import optdsl
+from optdsl.answer.composite import class_by_parts
 from optdsl.api import as_supplied
 from optdsl.engine.composite import recognized
 from optdsl.engine.composite_rows import NotComposite
@@ -245,3 +246,30 @@ def test_what_is_no_such_sum_is_told(objective: str, why: str) -> None:
 def test_a_method_that_cannot_says_why() -> None:
     with pytest.raises(optdsl.OptError, match="a power that is no square"):
         solve("sum((r[i] - X[i, :] @ w)^4 for i in N)", drawn(5, 3), "proximal_newton")
+
+
+@pytest.mark.parametrize("loss", sorted(set(LOSSES) - {"log of sigmoid"}))  # its smoothness is not seen there
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_the_class_by_parts_is_that_of_the_classifier(loss: str, penalty: str) -> None:
+    data = drawn(8, 3)
+    objective = f"{LOSSES[loss][0]} + {PENALTIES[penalty][0]}"
+    verdict = optdsl.parse(f"{HEAD}minimize loss: {objective}").check(data=data)
+    kind, smoothness = class_by_parts(composite_of(objective, data).problem)
+    assert (verdict.problem_class.type, verdict.problem_class.smoothness) == (kind, smoothness)
+
+
+@pytest.mark.parametrize("loss", ["squares", "logistic", "poisson", "huber", "squared hinge"])
+def test_very_many_rows_are_looked_at_through_a_sample(loss: str) -> None:
+    data = drawn(12_000, 6)
+    objective = f"{LOSSES[loss][0]} + 0.3 * sumsq(w)"
+    one = solve(objective, data, "sampled_newton")
+    other = solve(objective, data, "proximal_newton")
+    assert one.status == other.status == "optimal"
+    assert one.objective == pytest.approx(other.objective, rel=1e-8)
+    assert np.asarray(one["w"]) == pytest.approx(np.asarray(other["w"]), abs=1e-3)
+
+
+def test_many_rows_and_columns_choose_the_sample_and_say_why() -> None:
+    solution = solve("sum(softplus(-s * (X @ w + b))) + sumsq(w)", drawn(12_000, 100))
+    assert (solution.route.method, solution.status) == ("sampled_newton", "optimal")
+    assert "12,000 affine rows" in solution.route.why

@@ -12,6 +12,8 @@ import numpy as np
 from optdsl.methods.composite.problem import Composite
 from optdsl.methods.driver import Ending, Limits
 
+RESIDUAL = 2e-7
+"""The largest scaled residual of the first-order conditions at an end."""
 COLUMNS = ("iter", "objective", "bound", "gap", "moving", "seconds")
 
 
@@ -120,6 +122,8 @@ def drive(
             if watch is not None:
                 watch(iteration, best.value, bound, seconds)
             ending = _ending(method.tolerance, limits, now, gap, iteration, seconds)
+            if ending is Ending.CONVERGED and not now.done and not _settled(problem, now):
+                ending = _cut_off(limits, iteration, seconds)
             if ending is not None:
                 break
             try:
@@ -142,6 +146,15 @@ def _ending(
         return Ending.CONVERGED
     if now.done:
         return Ending.NO_PROGRESS
+    return _cut_off(limits, iteration, seconds)
+
+
+def _settled(problem: Composite, now: Iterate) -> bool:
+    """Whether the first-order conditions hold too, of losses without kinks (elsewhere the gap alone speaks)."""
+    return not problem.smooth or problem.residual(now.x, now.u, now.pulled) <= RESIDUAL
+
+
+def _cut_off(limits: Limits, iteration: int, seconds: float) -> Ending | None:
     if limits.stop is not None and limits.stop():
         return Ending.INTERRUPTED
     if limits.seconds is not None and seconds >= limits.seconds:

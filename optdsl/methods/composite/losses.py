@@ -7,7 +7,7 @@ Smooth ones have slope and curvature; the others have prox(t, tau) = argmin_z ps
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -49,11 +49,19 @@ class Loss(Protocol):
     def conjugate(self, v: np.ndarray) -> np.ndarray:
         """psi*(v), one number a row, or a group."""
 
+    def taken(self, rows: np.ndarray) -> Loss:
+        """The loss on some of the rows (whole groups)."""
+
     def prox(self, t: np.ndarray, tau: np.ndarray) -> np.ndarray:
         """argmin_z psi(z) + (z - t)^2 / (2 tau), for tau (r,)."""
 
 
-class _Smooth:
+class _Uniform:
+    def taken(self, rows: np.ndarray) -> Any:
+        return self
+
+
+class _Smooth(_Uniform):
     smooth = True
     group = 1
     steepest = np.inf
@@ -69,7 +77,7 @@ class _Smooth:
         raise NotImplementedError("smooth losses are differentiated")
 
 
-class _Kinked:
+class _Kinked(_Uniform):
     smooth = False
     group = 1
     steepest = np.inf
@@ -156,6 +164,9 @@ class Huber(_Smooth):
 
     delta: np.ndarray | float
     steepest = 1.0
+
+    def taken(self, rows: np.ndarray) -> Huber:
+        return self if np.ndim(self.delta) == 0 else Huber(np.asarray(self.delta)[rows])
 
     def value(self, t: np.ndarray) -> np.ndarray:
         inner = np.minimum(np.abs(t), self.delta)

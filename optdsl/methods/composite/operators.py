@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+CHUNK = 2048
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -60,6 +62,18 @@ class Rows:
         total = np.zeros(self.width)
         for block in self.blocks:
             total[block.part] += u @ block.matrix if block.dense else block.transposed @ u
+        return total
+
+    def sizes(self, u: np.ndarray) -> np.ndarray:
+        """|A|'|u| (width,)."""
+        total, u = np.zeros(self.width), np.abs(u)
+        for block in self.blocks:
+            if not isinstance(block.matrix, np.ndarray):
+                total[block.part] += abs(block.transposed) @ u
+                continue
+            for first in range(0, self.rows, CHUNK):  # small enough to stay in the cache
+                rows = slice(first, first + CHUNK)
+                total[block.part] += u[rows] @ np.abs(block.matrix[rows])
         return total
 
     @cached_property

@@ -191,3 +191,13 @@ class Composite:
         right = np.where(x >= self.upper, np.inf, right)
         left = np.where(x <= self.lower, -np.inf, left)
         return np.asarray(np.where(right < 0, right, np.where(left > 0, left, 0.0)))
+
+    def residual(self, x: np.ndarray, u: Sequence[np.ndarray], pulled: np.ndarray) -> float:
+        """The largest entry of the least subgradient, relative to the sizes of the terms of each (at least 1)."""
+        unmet = np.abs(self.unmet(x, self.cost + pulled))
+        if float(unmet.max(initial=0.0)) <= 1e-9:
+            return float(unmet.max(initial=0.0))
+        sizes = np.maximum(1.0, np.abs(self.cost) + self.absolute + np.abs(self.ridge * x))
+        for part, v in zip(self.parts, u, strict=True):
+            sizes += part.operator.sizes(v)
+        return float((unmet / sizes).max(initial=0.0))

@@ -119,7 +119,7 @@ def _minimized_over(
     value, careful = now.value, False
     for _ in range(1 if quadratic else INNER):
         z = x[working]
-        H = _hessian(problem, taken, rows, careful) + np.diag(mu)
+        H = hessian_over(problem, taken, rows, careful) + np.diag(mu)
         best = minimized(H, slope + mu * z, z, lam, lower, upper, max(1e-3 * goal, 1e-15 * first))
         found = _searched(problem, x, rows, taken, working, best - z, slope + mu * z, value)
         if found is None or found.share < 0.25:
@@ -146,7 +146,7 @@ def _left(problem: Composite, x: np.ndarray, working: np.ndarray, slope: np.ndar
     return float(np.abs(problem.unmet(x, whole)[working]).max(initial=0.0))
 
 
-def _hessian(
+def hessian_over(
     problem: Composite, taken: list[np.ndarray], rows: tuple[np.ndarray, ...], careful: bool = False
 ) -> np.ndarray:
     """sum_k A_W' psi'' A_W (k, k); `careful`: with the curvatures of parabolas above the losses."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from optdsl.methods.composite.problem import Composite
 from optdsl.methods.composite.proximal_newton import ProximalNewton
+from optdsl.methods.composite.sampled_newton import WIDEST, SampledNewton
 from optdsl.methods.table import Setting
 
 
@@ -35,6 +36,12 @@ def _needs_smooth(problem: Composite) -> str:
     return "" if problem.smooth else "it needs losses that have a derivative everywhere, and some have kinks"
 
 
+def _needs_plain(problem: Composite) -> str:
+    if not problem.smooth or (problem.absolute > 0).any():
+        return "it needs an objective that has a derivative everywhere, and there are kinks"
+    return "it takes no bounds" if problem.boxed else ""
+
+
 METHODS: tuple[Row, ...] = (
     Row(
         name="proximal_newton",
@@ -46,6 +53,20 @@ METHODS: tuple[Row, ...] = (
         source="Lee, Sun and Saunders 2014; Ndiaye, Fercoq, Gramfort and Salmon 2017; Johnson and Guestrin 2015",
         choose_when="lasso, elastic net, and logistic, Poisson and huber regression with such penalties",
     ),
+    Row(
+        name="sampled_newton",
+        what="limited-memory steps with the Hessian of a sample of the rows",
+        factory=lambda tol, memory, seed: SampledNewton(tol, memory, seed),
+        takes=("smooth convex losses of affine functions", "squared l2 penalties"),
+        refuses=_needs_plain,
+        options=(
+            TOL,
+            Setting("memory", "count", 10, "how many steps it remembers", least=1, most=1000),
+            Setting("seed", "count", 0, "seed of the sample", least=0),
+        ),
+        source="Byrd, Chin, Neveitt and Nocedal 2011; Nocedal and Wright 2006, algorithm 7.4",
+        choose_when="logistic, Poisson, ridge and huber regression with very many rows",
+    ),
 )
 
 
@@ -55,6 +76,10 @@ def row_of(name: str) -> Row:
         if row.name == name:
             return row
     raise KeyError(name)
+
+
+MUCH = 1e8
+"""Operations for a Hessian from which a sample of its rows is preferred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +93,9 @@ class Choice:
 def choose(problem: Composite) -> Choice | None:
     """The method for a problem: the first rule that fits; None where none does."""
     count = f"{problem.width} variables"
+    work = rows_of(problem) * problem.width**2
+    if not _needs_plain(problem) and (work > MUCH or problem.width > WIDEST):
+        return Choice("sampled_newton", f"smooth convex losses of {rows_of(problem):,} affine rows in {count}")
     if problem.smooth:
         kinds = "l1 penalties" if (problem.absolute > 0).any() else "no kinks"
         return Choice("proximal_newton", f"smooth convex losses of affine functions in {count} with {kinds}")
