@@ -48,14 +48,25 @@ def special_form(analysis: Analysis) -> Special | None:
         return None
     plain = Facts.of(model)
     facts = on_domain(model, plain) or plain
-    geometric = recognize_geometric(model, facts)
-    if isinstance(geometric, Geometric) and not _loses_domains(model, plain):
-        return Special("GP", geometric)
+    if not _of_either_sign(model, facts):
+        geometric = recognize_geometric(model, facts)
+        if isinstance(geometric, Geometric) and not _loses_domains(model, plain):
+            return Special("GP", geometric)
     if not _domains_convex(model, facts):
         return None
     broken = {fact.name for fact in analysis.statements if fact.role == "constraint" and not fact.ok}
     quasi = recognize_quasiconvex(model, facts, broken)
     return Special("QUASICONVEX", quasi) if isinstance(quasi, QuasiProgram) else None
+
+
+def _of_either_sign(model: Model, facts: Facts) -> bool:
+    """Whether a variable occurs all of whose entries may be negative: then logarithms are out of the question."""
+    bodies = [r.body for c in model.constraints for r in c.relations]
+    if model.objective is not None:
+        bodies.append(model.objective.body)
+    names = {entry.name for body in bodies for entry in body.atoms(nodes.VariableEntry)}
+    parts = (facts.lower[v.offset : v.offset + v.width] for v in model.variables.values() if v.name in names)
+    return any(len(part) and bool((part < 0).all()) for part in parts)
 
 
 def _loses_domains(model: Model, facts: Facts) -> bool:
