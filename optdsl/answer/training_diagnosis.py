@@ -18,6 +18,8 @@ from optdsl.training.problem import TensorProblem
 
 RISING = frozenset({"accuracy", "auc", "r2"})
 """Metrics that are better when they are higher."""
+LONGEST, SHARE = 10.0, 0.25
+"""Seconds that looking at the landscape may take at most, and as a share of the run's own."""
 SHOWN_MEMBERS = 2_000
 """Members whose layers' values the diagnosis looks at."""
 
@@ -51,6 +53,7 @@ def diagnosis_of(
         nesterov=bool(choice.values.get("nesterov", False)),
         full_batch=choice.settings.batch <= 0 or choice.settings.batch >= problem.members,
         multipliers=multipliers,
+        seconds=min(LONGEST, max(1.0, SHARE * result.seconds)),
     )
     parts = [VariablePart(v.name, slice(v.offset, v.offset + v.width)) for v in model.variables.values()]
     return diagnose_training(problem, result.x, trace, _layers(model, problem, result.x), parts, run_)
@@ -66,8 +69,8 @@ def _layers(model: Model, problem: TensorProblem, x: np.ndarray) -> list[LayerVa
         activation = layer.activation
         span = place_of(activation.expression, objective.marks, objective.span)
         shape = _renamed(activation.expression)
-        name = next((n for n, let in model.lets.items() if _renamed(let.body) == shape), activation.name)
         function = "relu" if activation.name == "pos" else activation.name
+        name = next((n for n, let in model.lets.items() if _renamed(let.body) == shape), function)
         hidden = problem.feeds_product(activation.value)
         line = None if span is None else span.line
         found.append(LayerValues(function, name, line, layer.argument, layer.value, hidden))
