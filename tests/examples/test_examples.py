@@ -14,10 +14,12 @@ from pathlib import Path
 
 import cone_references
 import integer_references
+import learning_references
 import linear_references
 import numpy as np
 import pytest
 import quadratic_references
+from learning_references import LEARNED
 from local_references import LOCAL
 from reference_program import EXAMPLES, Expected
 
@@ -52,14 +54,16 @@ def header(path: Path) -> Header:
 def references() -> dict[str, Callable[[], Expected]]:
     """The reference functions by the name of their example."""
     found = {}
-    for module in (linear_references, quadratic_references, integer_references, cone_references):
+    modules = (linear_references, quadratic_references, integer_references, cone_references, learning_references)
+    for module in modules:
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            if function.__module__ == module.__name__ and not name.startswith("_"):
+            if function.__module__ == module.__name__ and not name.startswith("_") and name not in LEARNED:
                 found[name] = function
     return {**found, "transportation_array": linear_references.transportation}
 
 
 REFERENCES = references()
+LOCAL_TOO = {**LOCAL, **LEARNED}
 
 
 @cache
@@ -111,12 +115,12 @@ def test_agrees_with_the_reference(name: str) -> None:
 
 
 def test_every_local_example_has_a_reference() -> None:
-    assert {path.stem for path in FILES if header(path).status == "locally_optimal"} == set(LOCAL)
+    assert {path.stem for path in FILES if header(path).status == "locally_optimal"} == set(LOCAL_TOO)
 
 
-@pytest.mark.parametrize("name", sorted(LOCAL))
+@pytest.mark.parametrize("name", sorted(LOCAL_TOO))
 def test_local_answer_is_the_known_one(name: str) -> None:
-    known, solution = LOCAL[name](), solved(name)
+    known, solution = LOCAL_TOO[name](), solved(name)
     assert solution.checks.ok
     assert solution.objective == pytest.approx(known.objective, rel=known.within, abs=known.within)
     for variable, value in known.values.items():
