@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from optdsl.answer.checks import judge
-from optdsl.answer.diagnosis_run import diagnose_solver
+from optdsl.answer.diagnosis_solver import diagnose_solver
 from optdsl.answer.labelled import LabelledArray
 from optdsl.answer.landscape import landscape_of
 from optdsl.answer.names import entry_of, indexed, labels_at

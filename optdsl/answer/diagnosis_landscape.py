@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optdsl.answer.diagnosis_inputs import Course, Differentiable, TrainingRun, TrainingTrace, VariablePart
-from optdsl.answer.numbers import number_text
+from optdsl.answer.numbers import number_text, rounded
 from optdsl.answer.solution import Finding
 from optdsl.methods.landscape import Spectrum, follow, spectrum
 
@@ -322,8 +322,3 @@ def _about_rate(place: Place, trace: TrainingTrace, run: TrainingRun, course: Co
     if course is Course.OSCILLATES:
         advice = "Lower the rate all the same: the noise of batches is not in this bound."
     return Finding("The rate is below the largest stable step.", evidence, advice)
-
-
-def rounded(value: float) -> str:
-    """One significant digit, as a rate is written."""
-    return f"{float(f'{value:.1g}'):g}"

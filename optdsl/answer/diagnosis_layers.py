@@ -13,8 +13,8 @@ from optdsl.answer.diagnosis_landscape import (
     is_near,
     last_rate,
     objective_size,
-    rounded,
 )
+from optdsl.answer.numbers import rounded
 from optdsl.answer.solution import Finding
 
 DEAD_SHARE = 0.05

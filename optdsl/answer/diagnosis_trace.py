@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from optdsl.answer.diagnosis_inputs import Course, TrainingRun, TrainingTrace
-from optdsl.answer.diagnosis_landscape import Place, is_near, last_rate, rounded
-from optdsl.answer.numbers import number_text
+from optdsl.answer.diagnosis_landscape import Place, is_near, last_rate
+from optdsl.answer.numbers import number_text, rounded
 from optdsl.answer.solution import Finding
 
 GROWN = 0.5

@@ -83,3 +83,8 @@ def _at_point(text: str) -> tuple[str, str]:
         if found and head.lstrip("-").isdigit():
             return head, found + tail
     return text, ""
+
+
+def rounded(value: float) -> str:
+    """One significant digit, as in an advice: `0.05`, `2e-06`."""
+    return f"{float(f'{value:.1g}'):g}"
