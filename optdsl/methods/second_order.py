@@ -33,6 +33,8 @@ ZERO = 1e-5
 NEAR, BOTH_SMALL, STRONG = 1e-6, 1e-3, 1e-4
 """Closer to a side than the first: active. Closer than the second: active with a multiplier of more than the third that
 is large beside the distance, perhaps without one where both are small (a barrier keeps their product small)."""
+EXACTLY, EXACT_PULL = 1e-11, 1e-7
+"""A point this close to a side was put on it: its multiplier is not what a barrier left, and counts from the second."""
 SMALLEST_PULL = 1e-4
 """Multipliers are measured by the objective's gradient where that is below 1, but not below this."""
 TINY, SMALL = 40, 1500
@@ -114,10 +116,11 @@ def _critical_cone(
     jacobian = _filled(problem.jacobian_pattern, problem.jacobian(x), dense)
     pull = float(np.nan_to_num(np.abs(problem.gradient(x)), posinf=np.inf).max(initial=0.0))
     unit = min(1.0, max(pull, SMALLEST_PULL)) if np.isfinite(pull) else 1.0
-    held, maybe, sign = _activity(x, problem.lower, problem.upper, bound_multipliers, unit)
+    noise_of_pull = _noise_of_multipliers(problem, x, row_multipliers, bound_multipliers, unit)
+    held, maybe, sign = _activity(x, problem.lower, problem.upper, bound_multipliers, unit, noise_of_pull)
     free = np.flatnonzero(~held)
     row_held, row_maybe, row_sign = _activity(
-        values, problem.row_lower, problem.row_upper, row_multipliers, unit
+        values, problem.row_lower, problem.row_upper, row_multipliers, unit, noise_of_pull, _row_sizes(jacobian)
     )
     at_bound, at_side = np.flatnonzero(maybe), np.flatnonzero(row_maybe)
     hessian, jacobian = hessian[free][:, free], jacobian[:, free]
@@ -168,12 +171,30 @@ def _row_sizes(matrix: Any) -> np.ndarray:
     return sizes if isinstance(sizes, np.ndarray) else sizes.toarray().ravel()
 
 
+def _noise_of_multipliers(
+    problem: Nlp, x: np.ndarray, row_multipliers: np.ndarray, bound_multipliers: np.ndarray, unit: float
+) -> float:
+    """The pull of a multiplier that is surely more than what the point's own error would leave of none."""
+    pattern = problem.jacobian_pattern
+    pulled = problem.gradient(x) + bound_multipliers
+    pulled += np.bincount(pattern.columns, problem.jacobian(x) * row_multipliers[pattern.rows], len(x))
+    left = float(np.abs(pulled).max(initial=0.0))
+    return max(EXACT_PULL * unit, 100.0 * left) if np.isfinite(left) else np.inf
+
+
 def _activity(
-    values: np.ndarray, lower: np.ndarray, upper: np.ndarray, multipliers: np.ndarray, unit: float
+    values: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    multipliers: np.ndarray,
+    unit: float,
+    noise: float,
+    sizes: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which sides are active with a multiplier, which perhaps without, and 1 at a lower side, -1 at an upper one.
 
-    unit: what a multiplier is measured by.
+    unit: what a multiplier is measured by. noise: from what pull on a side is surely more than none where the point
+    is exactly on it, as active-set methods leave it; sizes: of the sides' gradients.
     """
     below, above = values - lower, upper - values
     sign = np.where(below <= above, 1.0, -1.0)
@@ -185,6 +206,7 @@ def _activity(
     equality = lower >= upper
     close = distance <= NEAR
     strong = (distance <= BOTH_SMALL) & (push > STRONG * unit) & (push >= 10.0 * np.maximum(distance, 0.0))
+    strong |= (distance <= EXACTLY) & (push * sizes > noise)
     weak = ~strong & (close | ((distance <= BOTH_SMALL) & (push >= 0.01 * np.maximum(distance, 0.0))))
     return equality | strong, weak & ~equality, sign
 
