@@ -7,7 +7,7 @@ t > 0 and `b` elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,6 +219,16 @@ class Graph:
     def slots(self, node: int) -> frozenset[int]:
         """The slots that a node depends on."""
         return frozenset(self.ops[n][1] for n in self.below([node]) if self.ops[n][0] == "slot")
+
+    def with_slots(self, outputs: Sequence[int], known: Mapping[int, int]) -> list[int]:
+        """The outputs computed with some nodes known: `known` says in which slot each of these stands."""
+        made = {node: self.slot(k) for node, k in known.items()}
+        for node in self.below(outputs):
+            if node not in made:
+                op = self.ops[node]
+                skip = len(op) if op[0] in ("const", "slot") else 2 if op[0] == "apply" else 1
+                made[node] = self._node(*op[:skip], *(made[a] for a in op[skip:]))
+        return [made[node] for node in outputs]
 
     # -------------------------------------------------------------------------------------------- differentiation
 

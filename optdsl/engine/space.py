@@ -19,6 +19,9 @@ import scipy.sparse as sp
 from optdsl.engine.graph import Graph
 from optdsl.engine.kernel import Kernel
 
+CHEAP = frozenset({"sqrt", "abs", "max", "min", "floor", "ceil", "sign", "pos", "relu", "leaky_relu"})
+"""Functions that are computed again rather than kept for the derivatives."""
+
 
 @dataclass(frozen=True, eq=False)
 class Entries:
@@ -204,8 +207,8 @@ class Local(Protocol):
     constant_slopes: bool
     """Whether all partial derivatives depend on the data alone."""
 
-    def value(self, slots: Sequence[np.ndarray], lanes: int) -> np.ndarray:
-        """The outputs (L,)."""
+    def value(self, slots: list[np.ndarray], lanes: int) -> np.ndarray:
+        """The outputs (L,). What the derivatives use again is appended to the slots, which they are given next."""
 
     def partials(self, slots: Sequence[np.ndarray], lanes: int) -> np.ndarray:
         """(len(partial_slots), L)."""
@@ -225,6 +228,13 @@ class GraphFunction:
         self.constant_slopes = all(graph.slots(node) <= constant for node in self._partials)
         self.second_pairs, self._seconds = self._second(wanted)
         self._kernels: dict[str, Kernel] = {}
+
+    @cached_property
+    def _kept(self) -> tuple[int, ...]:
+        """Functions that the derivatives use again and that cost more than to keep their values."""
+        again = set(self.graph.below([*self._partials, *self._seconds]))
+        ops = ((node, self.graph.ops[node]) for node in self.graph.below([self.output]))
+        return tuple(n for n, op in ops if n in again and op[0] == "apply" and op[1] not in CHEAP)
 
     def _second(self, wanted: frozenset[int]) -> tuple[tuple[tuple[int, int], ...], list[int]]:
         pairs: list[tuple[int, int]] = []
@@ -252,14 +262,19 @@ class GraphFunction:
     def _run(self, kind: str, outputs: list[int], slots: Sequence[np.ndarray], lanes: int) -> np.ndarray:
         kernel = self._kernels.get(kind)
         if kernel is None:
+            if kind != "value" and self._kept:
+                kept = {node: k for k, node in enumerate(self._kept, len(slots) - len(self._kept))}
+                outputs = self.graph.with_slots(outputs, kept)
             kernel = self._kernels[kind] = Kernel(self.graph, outputs)
         with np.errstate(all="ignore"):  # infinite and undefined values are answers
             return kernel(slots, lanes)
 
-    def value(self, slots: Sequence[np.ndarray], lanes: int) -> np.ndarray:
+    def value(self, slots: list[np.ndarray], lanes: int) -> np.ndarray:
         if self.single_slot is not None:
             return slots[self.single_slot]
-        return self._run("value", [self.output], slots, lanes)[0]
+        found = self._run("value", [self.output, *self._kept], slots, lanes)
+        slots.extend(found[1:])
+        return found[0]
 
     def partials(self, slots: Sequence[np.ndarray], lanes: int) -> np.ndarray:
         return self._run("partials", self._partials, slots, lanes)

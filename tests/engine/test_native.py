@@ -15,6 +15,7 @@ from optdsl.engine import native
 from optdsl.engine.graph import Graph
 from optdsl.engine.kernel import Kernel, function_named
 from optdsl.engine.native_math import FAR, FORMS
+from optdsl.engine.space import GraphFunction
 
 from .differences import disagreement, problem_of
 
@@ -231,3 +232,25 @@ def test_without_llvmlite_there_is_numpy(monkeypatch: pytest.MonkeyPatch) -> Non
     kernel = Kernel(graph, [graph.apply("exp", graph.slot(0))])
     assert np.array_equal(kernel([np.arange(5.0)], 5)[0], np.exp(np.arange(5.0)))
     assert kernel._native is None
+
+
+def test_what_the_derivatives_use_again_is_kept() -> None:
+    """Sines and exponentials of the value are not computed again; derivatives are those of the whole formula."""
+    graph = Graph()
+    x, y = graph.slot(0), graph.slot(1)
+    output = graph.add(graph.mul(graph.apply("sin", x), graph.apply("exp", graph.mul(x, y))), graph.apply("sqrt", y))
+    function = GraphFunction(graph, output, frozenset({0, 1}), frozenset())
+    a, b = np.random.default_rng(0).uniform(0.5, 1.5, (2, 50))
+    slots = [a, b]
+    e = np.exp(a * b)
+    assert units_apart(function.value(slots, 50), np.sin(a) * e + np.sqrt(b)) <= 4
+    assert len(slots) == 4
+    assert {op[1] for op in graph.ops if op[0] == "apply"} == {"sin", "cos", "exp", "sqrt"}
+    partials, seconds = function.partials(slots, 50), function.seconds(slots, 50)
+    assert np.allclose(partials, [np.cos(a) * e + np.sin(a) * b * e, np.sin(a) * a * e + 0.5 / np.sqrt(b)], rtol=1e-13)
+    mixed = np.cos(a) * a * e + np.sin(a) * (1 + a * b) * e
+    assert np.allclose(seconds[1], mixed, rtol=1e-13)
+    for kind in ("partials", "seconds"):
+        kernel = function._kernels[kind]
+        ops = [graph.ops[node] for node in graph.below(kernel._outputs)]
+        assert not [op for op in ops if op[0] == "apply" and op[1] in ("sin", "exp")]
