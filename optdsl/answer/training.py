@@ -38,7 +38,7 @@ from optdsl.terms.lanes import Family
 from optdsl.training.feasible import feasible_set
 from optdsl.training.lower import NotTensor
 from optdsl.training.problem import TensorProblem
-from optdsl.training.split import Members, candidates, members_of
+from optdsl.training.split import Members, candidates, members_of, summed_anywhere
 
 _ENDED = {
     Ending.ITERATION_LIMIT: Status.ITERATION_LIMIT,
@@ -207,6 +207,7 @@ def _members(model: Model, choice: TrainingChoice) -> Members:
                 Diagnostic("bad-option-value", message, None, f"sets that the objective sums over: {have}")
             )
         return members_of(model, choice.over)
+    names = names or summed_anywhere(model)  # what stands in the way is then told with its place
     if not names:
         message = "the objective sums over no declared set, so there is nothing to look at in batches"
         hint = "write it as a sum or mean over a set, or leave the method out"

@@ -65,14 +65,23 @@ def candidates(model: Model) -> list[str]:
     """Sets over which the outermost sums of the objective run, the largest first."""
     if model.objective is None:
         return []
+    return _by_size(model, _outermost(model.objective.body))
+
+
+def summed_anywhere(model: Model) -> list[str]:
+    """Sets over which any reduction of the objective runs, the largest first."""
+    return [] if model.objective is None else _by_size(model, model.objective.body.atoms(nodes.Reduce))
+
+
+def _by_size(model: Model, reductions: Iterable[nodes.Reduce]) -> list[str]:
     found: dict[str, int] = {}
-    for node in _outermost(model.objective.body):
+    for node in reductions:
         for each in node.over.iterators:
             if isinstance(each.set, nodes.NamedSet):
                 value = model.sets[each.set.name]
                 if isinstance(value, SetValue):
                     found[each.set.name] = len(value)
-    return sorted(found, key=lambda name: -found[name])
+    return sorted(found, key=lambda name: (-found[name], name))
 
 
 def _outermost(expression: sympy.Basic) -> Iterable[nodes.Reduce]:
