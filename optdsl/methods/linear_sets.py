@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from optdsl.methods.projections import Groups, SimpleSet, no_groups
+from optdsl.methods.projections import Chains, Groups, SimpleSet, no_chains, no_groups
 
 
 def linear_sets(
@@ -28,7 +28,7 @@ def linear_sets(
     column, value = entries.indices, entries.data
     simplices, totals, factors, taken = _simplices(row, column, value, row_lower, row_upper, lower, upper)
     edges = np.flatnonzero(_edges(entries, row_lower, row_upper))
-    chains = no_groups()
+    chains = no_chains()
     if len(edges):
         taken_variables = np.zeros(n, dtype=bool)
         taken_variables[simplices.variables] = True
@@ -87,7 +87,7 @@ def _chains(
     elsewhere: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
-) -> tuple[Groups, np.ndarray]:
+) -> tuple[Chains, np.ndarray]:
     n = entries.shape[1]
     first = entries.indptr[edges]
     a, b = entries.indices[first], entries.indices[first + 1]
@@ -103,12 +103,15 @@ def _chains(
     wrong |= np.bincount(label[small], minlength=components) >= np.bincount(label, minlength=components)
     wrong[label[small[(lower[small] != lower[large]) | (upper[small] != upper[large])]]] = True
     good = ~wrong[label[small]]
+    row_after, factor = np.full(n, -1), np.ones(n)
+    row_after[small[good]] = edges[good]
+    factor[small[good]] = np.where(forward, entries.data[first], entries.data[first + 1])[good]
     small, large = small[good], large[good]
     members = np.flatnonzero(in_edge & ~wrong[label])
     place = _places(small, large, n)
     order = members[np.lexsort((place[members], label[members]))]
     _, groups = np.unique(label[order], return_inverse=True)
-    return Groups(order, groups, np.zeros(0, dtype=int)), edges[good]
+    return Chains(order, groups, row_after[order], factor[order]), edges[good]
 
 
 def _places(small: np.ndarray, large: np.ndarray, n: int) -> np.ndarray:

@@ -40,11 +40,43 @@ def no_groups() -> Groups:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SimpleSet:
-    """A box with simplices (totals (k,)), balls (centers by member, radii and curvatures (k,)) and chains in it.
+class Chains:
+    """Members of disjoint chains (k,), those of one next to each other and in its order.
 
-    The members of a chain stand next to each other, in its order; its `rows` are not used.
+    rows: that between a member and the next, -1 after the last one; factors: the entry of the member in it.
     """
+
+    variables: np.ndarray
+    groups: np.ndarray
+    rows: np.ndarray
+    factors: np.ndarray
+
+    def forces(self, x: np.ndarray, g: np.ndarray, low: np.ndarray) -> np.ndarray:
+        """What holds each member (k,) below the next at a first-order point x with gradient g; 0 where nothing does.
+
+        Within members that are equal it is minus the sum of g so far; at the lower bound (`low`, of the variables),
+        which pushes the first of them, the sum of what follows.
+        """
+        values, slopes = x[self.variables], g[self.variables]
+        size = 1e-9 * (1 + np.abs(values))
+        begins = np.append(True, (self.groups[1:] != self.groups[:-1]) | (values[1:] - values[:-1] > size[1:]))
+        block = np.cumsum(begins) - 1
+        totals = np.bincount(block, slopes)
+        sums = np.cumsum(slopes)
+        so_far = sums - (sums - slopes)[np.flatnonzero(begins)][block]
+        found = np.where(low[self.variables], totals[block], 0.0) - so_far
+        ends = np.append(begins[1:], True)
+        return np.where(ends, 0.0, np.maximum(found, 0.0))
+
+
+def no_chains() -> Chains:
+    """No chains at all."""
+    return Chains(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimpleSet:
+    """A box with simplices (totals (k,)), balls (centers by member, radii and curvatures (k,)) and chains in it."""
 
     lower: np.ndarray
     upper: np.ndarray
@@ -55,7 +87,7 @@ class SimpleSet:
     centers: np.ndarray
     radii: np.ndarray
     curvatures: np.ndarray
-    chains: Groups = field(default_factory=no_groups)
+    chains: Chains = field(default_factory=no_chains)
 
     def project(self, x: np.ndarray) -> np.ndarray:
         """The nearest point of the set."""
@@ -79,8 +111,8 @@ class SimpleSet:
         """The same set over some variables (k,) in this order; every group lies among them."""
         number = np.full(len(self.lower), -1)
         number[places] = np.arange(len(places))
-        groups = (self.simplices, self.balls, self.chains)
-        simplices, balls, chains = (replace(part, variables=number[part.variables]) for part in groups)
+        simplices, balls = (replace(p, variables=number[p.variables]) for p in (self.simplices, self.balls))
+        chains = replace(self.chains, variables=number[self.chains.variables])
         bounds = {"lower": self.lower[places], "upper": self.upper[places]}
         return replace(self, **bounds, simplices=simplices, balls=balls, chains=chains)
 
@@ -103,6 +135,13 @@ class SimpleSet:
             slope = np.maximum(slope, 0.0)
             y[part.rows] = slope / self.curvatures
             rest[part.variables] += slope[part.groups] * away
+        if len(self.chains.variables):
+            chain = self.chains
+            force = chain.forces(x, g, x <= self.lower)
+            linked = np.flatnonzero(chain.rows >= 0)
+            y[chain.rows[linked]] = force[linked] / chain.factors[linked]
+            rest[chain.variables] += force
+            rest[chain.variables[linked + 1]] -= force[linked]
         held = ((x <= self.lower) & (rest > 0)) | ((x >= self.upper) & (rest < 0))
         return y, np.where(held, -rest, 0.0)
 

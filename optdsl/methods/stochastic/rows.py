@@ -14,6 +14,9 @@ signs, or along its gradient where that is more; both by differences on one batc
 suits the sum, and the pair of steps x' = -a (H x + J'(y + rho c)), y' = rho c / period decays as fast as x alone would
 (its characteristic polynomial is s^2 + 2 a h s + a h / period, h the curvature). It is found anew at each ascent, and
 after 2, 4, 8, ... batches at first, where J changes most.
+
+Limit: where batches disagree about a row much more than it may be violated, its J by one batch is mostly noise, the
+penalty small, and the multipliers need more epochs or larger batches to find their size.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from optdsl.methods.linear_sets import linear_sets
-from optdsl.methods.projections import Groups, SimpleSet, no_groups, onto_chains
+from optdsl.methods.projections import Chains, Groups, SimpleSet, no_groups, onto_chains
 from optdsl.methods.stochastic.estimators import StochasticMethod, full_rows
 from optdsl.methods.stochastic.feasible import Box, Simple
 from optdsl.methods.stochastic.rows import violation
@@ -55,7 +55,7 @@ def test_members_that_need_not_move_keep_every_bit() -> None:
 
 
 def chain_set(n: int, lower: float = -np.inf, upper: float = np.inf) -> SimpleSet:
-    chain = Groups(np.arange(n), np.zeros(n, dtype=int), np.zeros(0, dtype=int))
+    chain = Chains(np.arange(n), np.zeros(n, dtype=int), np.append(np.arange(n - 1), -1), np.ones(n))
     sides = (np.full(n, lower), np.full(n, upper))
     return SimpleSet(*sides, no_groups(), NONE, NONE, no_groups(), NONE, NONE, NONE, chain)
 
@@ -95,7 +95,7 @@ def test_a_set_of_everything() -> None:
         np.array([1.0, 1.0]),
         np.array([2.0]),
         np.array([2.0]),
-        Groups(np.array([6, 5]), integers, np.zeros(0, dtype=int)),
+        Chains(np.array([6, 5]), integers, np.array([2, -1]), np.ones(2)),
     )
     x = np.array([0.5, 0.8, -3.0, 7.0, 1.0, 2.0, 3.0, -9.0])
     expected = np.array([0.35, 0.65, 0.0, 3.0, 1.0, 2.5, 2.5, -9.0])
@@ -391,3 +391,29 @@ def test_adaptive_steps_rest_at_the_minimum_within_a_set(kind: str, update: Upda
     expected = minimum(problem, constraints=[rows[kind]])
     assert np.abs(run.x - expected).max() < 2e-3
     assert np.abs(problem.gradient(expected)).max() > 0.05
+
+
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (-0.1, np.inf), (-np.inf, 0.1), (-0.1, 0.1)])
+def test_multipliers_of_chains(bounds: tuple[float, float]) -> None:
+    """Rows with other factors and sides: at the nearest point of the set the conditions of first order hold."""
+    random = np.random.default_rng(7)
+    n = 9
+    order = random.permutation(n)
+    factors = np.array([1.0, -2.0, 3.0, 0.5, -1.0, 1.0, 2.0, -1.0])
+    factors[4] = 0  # two chains
+    matrix = np.zeros((8, n))
+    for row, factor in enumerate(factors):
+        matrix[row, order[row]], matrix[row, order[row + 1]] = factor, -factor
+    row_lower, row_upper = np.where(factors < 0, 0.0, -INF), np.where(factors < 0, INF, 0.0)
+    lower, upper = np.full(n, bounds[0]), np.full(n, bounds[1])
+    found, taken = linear_sets(sp.csr_array(matrix), row_lower, row_upper, lower, upper)
+    assert taken.tolist() == (factors != 0).tolist()
+    for _ in range(20):
+        target = random.normal(size=n)
+        x = found.project(target)
+        y, z = found.multipliers(x, x - target, 8)
+        np.testing.assert_allclose(x - target + matrix.T @ y + z, 0, atol=1e-12)
+        assert (y * np.sign(factors) >= 0).all()
+        assert np.abs(y * (matrix @ x)).max() < 1e-12
+        assert ((z <= 0) | (x == upper)).all()
+        assert ((z >= 0) | (x == lower)).all()
