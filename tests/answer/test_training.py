@@ -130,7 +130,7 @@ def test_what_is_monitored_ends_the_run_and_the_best_comes_back() -> None:
     monitored = solution.trace.rows[:, solution.trace.columns.index("monitored")]
     assert len(monitored) < 400
     assert solution.expressions is not None
-    assert float(np.asarray(solution["half"])) == pytest.approx(np.nanmin(monitored), rel=1e-9)
+    assert float(solution.value("half")) == pytest.approx(np.nanmin(monitored), rel=1e-9)
 
 
 def test_single_precision_is_an_option() -> None:
