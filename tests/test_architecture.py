@@ -84,6 +84,7 @@ WAYS_BACK = {
     ("optdsl.answer.solution", "optdsl.answer.saving"): "the record offers its views",
     ("optdsl.answer.solution", "optdsl.answer.terminal"): "the record offers its views",
     ("optdsl.answer.solution", "optdsl.answer.pictures"): "the record offers its views",
+    ("optdsl.answer.solution", "optdsl.answer.report"): "the record offers its views",
     ("optdsl.answer.verdict", "optdsl.answer.json_view"): "the record offers its views",
     ("optdsl.answer.verdict", "optdsl.answer.verdict_text"): "the record offers its views",
 }

@@ -17,6 +17,8 @@ from optdsl.errors import closest
 if TYPE_CHECKING:
     import os
 
+    from optdsl.answer.provenance import Provenance
+
 
 @dataclass(frozen=True, slots=True)
 class ProblemClass:
@@ -201,6 +203,8 @@ class Solution:
     """The points of the run (iterations, 2), for models of two variables that the engine solved."""
     landscape: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
     """For models of two variables: objective (k,) and largest violation (k,) at points (k, 2)."""
+    origin: Provenance | None = None
+    """The text, the data and what was asked for, for reports."""
 
     def __getitem__(self, name: str) -> LabelledArray:
         """A variable's values. Raises KeyError with the nearest name."""
@@ -292,8 +296,13 @@ class Solution:
         draw(self, Path(path))
 
     def report(self, path: str | os.PathLike[str]) -> None:
-        """Reports are not in this version. Raises NotImplementedError that says what to use."""
-        raise NotImplementedError("reports are not in this version of optdsl; use to_json() or save(folder)")
+        """Writes one self-contained HTML page: text, data, verdict, run, answer, checks, and how to repeat it.
+
+        Raises OptionError where it cannot be written.
+        """
+        from optdsl.answer.report import write_report
+
+        write_report(self, Path(path))
 
     def __repr__(self) -> str:
         from optdsl.answer.terminal import solution_summary

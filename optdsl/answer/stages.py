@@ -14,6 +14,7 @@ from optdsl.answer.assemble import solution_of, verdict_of
 from optdsl.answer.composite_route import composite_answer, composite_at_once, composite_form
 from optdsl.answer.explain import check_stage, program_text
 from optdsl.answer.methods import AUTOMATIC, LATER, SOLVER_METHODS, check_method, check_options, later_method
+from optdsl.answer.provenance import Examined, provenance_of
 from optdsl.answer.seeds import checked_seed, options_with_seed, seed_among
 from optdsl.answer.solution import Route, Solution, Times
 from optdsl.answer.status import Guarantee, Status
@@ -104,7 +105,7 @@ def solve_text(text: str, name: str, **keywords: Any) -> Solution:
     clock = _Clock()
     with clock.lap("read"):
         file = parse(text, name)
-    return _solve(file, clock, **keywords)
+    return _recorded(file, clock, keywords)
 
 
 def solve_tree(file: tree.File, **keywords: Any) -> Solution:
@@ -114,7 +115,22 @@ def solve_tree(file: tree.File, **keywords: Any) -> Solution:
     options: instead of the file's `solve using`. seed: of starts that are drawn and of the method. Raises OptError
     for every mistake in the input, NotSolvable for a model that no method of this version takes.
     """
-    return _solve(file, _Clock(), **keywords)
+    return _recorded(file, _Clock(), keywords)
+
+
+def _recorded(file: tree.File, clock: _Clock, keywords: Mapping[str, Any]) -> Solution:
+    """The answer, with what it was made from."""
+    origin = provenance_of(file, lambda: _examined(file, keywords), keywords)
+    return replace(_solve(file, clock, **keywords), origin=origin)
+
+
+def _examined(file: tree.File, keywords: Mapping[str, Any]) -> Examined:
+    """The verdict on a model with the data of a solve, and what was asked for."""
+    supplied, paths = keywords.get("supplied"), keywords.get("paths")
+    name = model_name(file.source.name)
+    model = build(file, folder=keywords["folder"], supplied=supplied, paths=paths, name=name)
+    asked = asked_for(model, keywords.get("method"), keywords.get("options"))
+    return Examined(_verdict(model, analyze(model, explain=True)), asked.method, asked.options)
 
 
 def _solve(

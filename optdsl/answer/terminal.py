@@ -28,7 +28,7 @@ _STATUS_COLOR = {
     Status.NUMERICAL_ERROR: "red",
 }
 
-_TITLES = {
+TITLES = {
     Status.OPTIMAL: "Optimal",
     Status.LOCALLY_OPTIMAL: "Locally optimal",
     Status.FEASIBLE: "Feasible",
@@ -102,13 +102,14 @@ def _range_row(name: str, values: LabelledArray, aspect: str) -> tuple[str, str]
 
 def _head(solution: Solution, page: Page) -> list[str]:
     color = _STATUS_COLOR.get(solution.status, "yellow")
-    title = f"{_TITLES[solution.status]}:"
-    sentence = wrapped(f"{title} {_meaning(solution)}.", page.width, len(INDENT))
+    title = f"{TITLES[solution.status]}:"
+    sentence = wrapped(f"{title} {meaning(solution)}.", page.width, len(INDENT))
     sentence[0] = page.style(title, "bold", color) + sentence[0][len(title) :]
-    return [*sentence, "", *fact_lines(list(_facts(solution)), page)]
+    return [*sentence, "", *fact_lines(list(facts(solution)), page)]
 
 
-def _meaning(solution: Solution) -> str:
+def meaning(solution: Solution) -> str:
+    """What the status says of this answer, in words without a full stop."""
     status, better = solution.status, {"minimize": "lower", "maximize": "higher"}.get(solution.sense or "")
     name = solution.objective_name
     if status is Status.OPTIMAL and better:
@@ -130,7 +131,8 @@ def _meaning(solution: Solution) -> str:
     return status.sentence
 
 
-def _facts(solution: Solution) -> Iterator[tuple[str, str]]:
+def facts(solution: Solution) -> Iterator[tuple[str, str]]:
+    """What the answer rests on: labels and texts."""
     if solution.sense is not None and solution.objective is not None:
         yield "objective", _objective(solution)
     elif solution.sense is not None and solution.bound is not None:
@@ -212,7 +214,7 @@ def _conflict(conflict: ConflictAnswer, page: Page) -> list[str]:
     members = conflict.members[:LISTED_CONFLICTS]
     names = left([member_sentence(member) for member in members])
     texts = [
-        shortened(_condition(member), max(page.width - len(INDENT) - width_of(names[0]) - 3, 10)) for member in members
+        shortened(condition_text(member), max(page.width - len(INDENT) - width_of(names[0]) - 3, 10)) for member in members
     ]
     lines = [page.style(head, "bold"), *(INDENT + line for line in beside([names, texts]))]
     if len(conflict.members) > len(members):
@@ -234,7 +236,8 @@ def member_sentence(member: ConflictMember) -> str:
     return f"{name}, {side}" if side else name
 
 
-def _condition(member: ConflictMember) -> str:
+def condition_text(member: ConflictMember) -> str:
+    """The condition as it is written, with its line."""
     text = " ".join((member.text or "").split())
     return f"line {member.line}: {text}" if member.line is not None else text
 

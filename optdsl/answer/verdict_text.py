@@ -37,8 +37,7 @@ def verdict_text(verdict: Verdict, page: Page | None = None) -> str:
         blocks.append(_statements(verdict.statements, page))
     blocks.extend([message] for message in _remarks(verdict))
     if verdict.witness is not None:
-        fits = verdict.problem_class.type in _SOLVED_AS
-        blocks.append([line for text in _witness(verdict.witness, fits) for line in wrapped(text, page.width, 2)])
+        blocks.append([line for text in witness_text(verdict) for line in wrapped(text, page.width, 2)])
     if verdict.warnings:
         blocks.append([line for text in verdict.warnings for line in wrapped(f"note: {text}", page.width, 6)])
     return "\n\n".join("\n".join(block) for block in blocks)
@@ -65,6 +64,13 @@ def _remarks(verdict: Verdict) -> list[str]:
     if len(broken) > len(shown):
         shown.append(f"... {len(broken) - len(shown)} more; --json lists all")
     return [*shown, *(message for message in verdict.refusal if message not in broken)]
+
+
+def witness_text(verdict: Verdict) -> list[str]:
+    """The witness against convexity in words; none where there is none."""
+    if verdict.witness is None:
+        return []
+    return _witness(verdict.witness, verdict.problem_class.type in _SOLVED_AS)
 
 
 def _witness(witness: Mapping[str, Any], solved_otherwise: bool) -> list[str]:

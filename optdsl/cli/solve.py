@@ -33,6 +33,7 @@ FOUND, NOT_FOUND = 0, 1
 @click.option("--save", "save", metavar="FILE", help="Save the result to FILE.json, for `init from` and `optdsl eval`.")
 @click.option("--trace", "trace", metavar="FILE", help="Write the iterations as a table: FILE.csv or FILE.parquet.")
 @click.option("--plot", "plot", metavar="FILE", help="Draw the answer and the run: FILE.png, FILE.svg or FILE.pdf.")
+@click.option("--report", "report", metavar="FILE", help="Write FILE.html: model, data, verdict, run and answer.")
 @click.option("--quiet", is_flag=True, help="Print only the status and the objective, and no live line.")
 @click.option("--time-limit", metavar="SECONDS", type=float, help="Stop the solver after so long.")
 @click.option("--checkpoint", metavar="DIR", help="Keep a training run's state there, so that it can go on later.")
@@ -50,6 +51,7 @@ def command(
     save: str | None,
     trace: str | None,
     plot: str | None,
+    report: str | None,
     quiet: bool,
     time_limit: float | None,
     checkpoint: str | None,
@@ -68,13 +70,17 @@ def command(
     optdsl solve plan.opt --method cvxpy --opt solver=OSQP
     optdsl solve net.opt --seed 3 --save run.json
     optdsl solve net.opt --checkpoint state --resume
-    optdsl solve rocket.opt --trace run.csv --plot rocket.png
+    optdsl solve rocket.opt --trace run.csv --plot rocket.png --report rocket.html
     optdsl solve plan.opt --json | jq .objective.value
     cat plan.opt | optdsl solve -
     """
     from optdsl.answer.methods import check_method
 
     _check_places(out, out_format, save, trace, plot)
+    if report is not None:
+        from optdsl.answer.report import check_report
+
+        check_report(Path(report))
     if method is not None:
         check_method(method)
     options = read_options(method_options)
@@ -108,6 +114,8 @@ def command(
             controls=controls,
         )
     news = _write(solution, out, out_format, save, trace, plot)
+    if report is not None:
+        solution.report(report)
     _print(solution, as_json=as_json, quiet=quiet)
     if news and not quiet:
         write_error(f"\n{news}")

@@ -1,5 +1,7 @@
 """The solution record: names, words, and what is said about names that it does not have."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from answers import DIET, INFEASIBLE, SHOWN
@@ -53,6 +55,7 @@ def test_the_trace_is_a_table() -> None:
     assert list(DIET.trace.to_pandas().columns) == ["iter", "objective"]
 
 
-def test_reports_are_refused_clearly() -> None:
-    with pytest.raises(NotImplementedError, match="to_json"):
-        SHOWN.report("x.html")
+def test_a_solution_made_by_hand_has_a_report_of_what_it_knows(tmp_path: Path) -> None:
+    SHOWN.report(tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "<h2>Answer</h2>" in page and "<h2>Model</h2>" not in page

@@ -1,0 +1,130 @@
+"""Tables of a report: labelled values with their duals, long ones shortened, with totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+from optdsl.answer.labelled import LabelledArray, index_names
+from optdsl.answer.numbers import number_text, without_noise
+from optdsl.answer.solution import Solution
+from optdsl.data.members import column_list
+
+MOST_ROWS = 60
+"""Rows of a table; what is beyond is summed up below it."""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", numbers: Sequence[int] = ()) -> str:
+    """A table of cells that are HTML already; columns in `numbers` stand to the right."""
+
+    def cells(tag: str, row: Sequence[str]) -> str:
+        scope = ' scope="col"' if tag == "th" else ""
+        right = [' class="n"' if k in numbers else "" for k in range(len(row))]
+        return "".join(f"<{tag}{scope}{kind}>{cell}</{tag}>" for kind, cell in zip(right, row, strict=True))
+
+    title = f"<caption>{caption}</caption>" if caption else ""
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    label = escape(caption or head[0], quote=True)
+    return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{label}"><table>{title}'
+        f"<thead><tr>{cells('th', head)}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def answer_tables(solution: Solution) -> str:
+    """What `show` asks for, then the variables with reduced costs, then the constraints with duals and slacks."""
+    parts = []
+    if solution.show:
+        parts.append(_group("Shown", {item.text: {"value": item.value} for item in solution.show}))
+    parts.append(
+        _group(
+            "Variables",
+            {name: {"value": a.value, "reduced cost": a.reduced_cost} for name, a in solution.variables.items()},
+        )
+    )
+    note = " (of the problem with its integers fixed)" if solution.duals_with_integers_fixed else ""
+    parts.append(
+        _group(
+            f"Constraints: duals{note} and slacks",
+            {name: {"dual": a.dual, "slack": a.slack} for name, a in solution.constraints.items()},
+        )
+    )
+    return "".join(parts)
+
+
+def direction_tables(direction: Mapping[str, LabelledArray]) -> str:
+    """A direction by variable, without what does not move."""
+    return _group("", {name: {"direction": array} for name, array in direction.items() if np.asarray(array).any()})
+
+
+def _group(title: str, items: Mapping[str, Mapping[str, LabelledArray | None]]) -> str:
+    known = {
+        name: {column: array for column, array in columns.items() if array is not None}
+        for name, columns in items.items()
+    }
+    known = {name: columns for name, columns in known.items() if columns}
+    if not known:
+        return ""
+    single = {name: columns for name, columns in known.items() if not next(iter(columns.values())).axes}
+    tables = [_singles(single)] if single else []
+    tables += [_listed(name, columns) for name, columns in known.items() if name not in single]
+    return (f"<h3>{escape(title)}</h3>" if title else "") + f'<div class="tables">{"".join(tables)}</div>'
+
+
+def _singles(items: Mapping[str, Mapping[str, LabelledArray]]) -> str:
+    """All that have no index, a row each."""
+    columns = list(dict.fromkeys(column for given in items.values() for column in given))
+    shown = list(items.items())[:MOST_ROWS]
+    rows = [
+        [f"<code>{escape(name)}</code>", *(number_text(float(given[c])) if c in given else "" for c in columns)]
+        for name, given in shown
+    ]
+    more = f"<p class='soft'>... {len(items) - len(shown):,} more.</p>" if len(items) > len(shown) else ""
+    return f"<div>{table(['name', *columns], rows, numbers=range(1, len(columns) + 1))}{more}</div>"
+
+
+def _listed(name: str, columns: Mapping[str, LabelledArray]) -> str:
+    """A row per entry; of a long one its first entries that are not 0, and its totals."""
+    first = next(iter(columns.values()))
+    flat = {column: without_noise(np.asarray(array, dtype=float).ravel()) for column, array in columns.items()}
+    chosen = np.arange(first.size)
+    if len(chosen) > MOST_ROWS:
+        nonzero = np.flatnonzero(np.any([np.nan_to_num(values, nan=1.0) != 0 for values in flat.values()], axis=0))
+        chosen = (nonzero if len(nonzero) else chosen)[:MOST_ROWS]
+    labels = _labels(first, chosen)
+    rows = [
+        [*(escape(str(column[k])) for column in labels), *(number_text(float(v[i])) for v in flat.values())]
+        for k, i in enumerate(chosen.tolist())
+    ]
+    index = [escape(text) for text in index_names(first.axes)]
+    numbers = range(len(index), len(index) + len(flat))
+    caption = f"{escape(name)} [{escape(', '.join(first.sets))}]"
+    shown = table([*index, *flat], rows, caption, numbers)
+    left = first.size - len(chosen)
+    more = f"{left:,} more of {first.size:,} entries are not listed. " if left else ""
+    totals = _totals(flat) if first.size > 8 else ""
+    remark = f'<p class="soft">{more}{totals}</p>' if more or totals else ""
+    return f"<div>{shown}{remark}</div>"
+
+
+def _labels(array: LabelledArray, chosen: np.ndarray) -> list[list[int | str]]:
+    """The labels of some entries, a list per index position."""
+    positions = np.unravel_index(chosen, array.shape) if chosen.size else [chosen for _ in array.axes]
+    return [
+        column_list(column.take(np.asarray(position)))
+        for axis, position in zip(array.axes, positions, strict=True)
+        for column in axis.columns
+    ]
+
+
+def _totals(flat: Mapping[str, np.ndarray]) -> str:
+    parts = []
+    for column, values in flat.items():
+        known = values[np.isfinite(values)]
+        if len(known):
+            numbers = (number_text(float(number)) for number in (known.sum(), known.min(), known.max()))
+            total, low, high = numbers
+            parts.append(f"{column}: sum {total}, from {low} to {high}, {int((known != 0).sum()):,} not 0")
+    return "; ".join(parts) + ("." if parts else "")
