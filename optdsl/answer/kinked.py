@@ -184,3 +184,29 @@ def _lifted_there(problem: ModelProblem, answer: LocalAnswer, remake: Remake, li
 
 NOT_WORSE = 0.2
 """A trial may end higher than the rounded function by this share: that lies above or below the function itself."""
+
+
+HAIR, THINNER, LIKE = 1e-5, 1e-7, 0.5
+"""Two distances on both sides of a point, relative to its size, and how much of a slope's jump must be left at the
+second: a jump stays as it is, and a curve's change goes down a hundredfold."""
+
+
+def at_tip(problem: ModelProblem, x: np.ndarray) -> bool:
+    """Whether the objective has a tip at x (n,), as norm2(x) at 0: its gradient jumps there in every direction."""
+    direction = np.cos(np.arange(1.0, len(x) + 1.0))
+    jumps = []
+    with np.errstate(all="ignore"):
+        for distance in (HAIR, THINNER):
+            hair = distance * np.maximum(1.0, np.abs(x)) * direction
+            one, other = (problem.gradient(np.clip(x + side, problem.lower, problem.upper)) for side in (hair, -hair))
+            size = max(float(np.abs(one).max(initial=0.0)), float(np.abs(other).max(initial=0.0)))
+            jumps.append(float(np.abs(one - other).max(initial=0.0)) / size if size > 0 else 0.0)
+    return bool(jumps[0] > LIKE and jumps[1] > LIKE * jumps[0])
+
+
+def stuck_at_tip(problem: ModelProblem, answer: LocalAnswer) -> bool:
+    """Whether a run found no way on from a feasible point because the objective has a tip there."""
+    outcome = answer.outcome
+    if problem.convex or outcome.ending is not Ending.NO_PROGRESS or not np.isfinite(outcome.record.objective):
+        return False
+    return outcome.record.primal <= HELD and at_tip(problem, outcome.x)

@@ -10,11 +10,11 @@ import numpy as np
 from optdsl.answer.assemble import class_of, conflict_answer, constraint_answers, ray_answer, variable_answers
 from optdsl.answer.diagnosis_run import diagnose_run
 from optdsl.answer.engine_methods import MULTISTART, Choice, choose_method, make_method
-from optdsl.answer.kinked import SMOOTHINGS, Ended, lifted, sharpened
+from optdsl.answer.kinked import SMOOTHINGS, Ended, lifted, sharpened, stuck_at_tip
 from optdsl.answer.landscape import landscape_of
 from optdsl.answer.local_checks import LocalPoint, judge_locally, off_edges, row_scales
 from optdsl.answer.many_starts import Place, many_starts, minima_of
-from optdsl.answer.second_look import look_again
+from optdsl.answer.second_look import look_again, look_by_values
 from optdsl.answer.solution import Checks, Route, Solution, TraceTable
 from optdsl.answer.status import Guarantee, SecondOrder, Status
 from optdsl.answer.values import let_values, shown_values
@@ -272,12 +272,17 @@ def _run(prepared: Prepared, watching: Watching) -> Ended:
             return Ended(problem, answer, rough, minima)
     elif prepared.choice.name == "direct_search" or rough == "jumps":
         outcome = drive(method, problem, limits, _watcher(problem, watching), keep_path=two)
-        return Ended(problem, LocalAnswer(outcome, None), rough)
+        note = ""
+        if not prepared.asked:
+            outcome, note = look_by_values(problem, method, outcome, limits)
+        return Ended(problem, LocalAnswer(outcome, None, (), tuple(filter(None, (note,)))), rough)
     else:
         answer = solve_locally(problem, method, limits, _watcher(problem, watching), keep_path=two)
     if not prepared.asked:
         look = look_again(problem, method, answer, limits, prepared.given)
         answer = replace(look.answer, notes=(*look.answer.notes, *filter(None, (look.note,))))
+    if not rough and stuck_at_tip(problem, answer):
+        return Ended(problem, answer, "tips", minima)
     if rough != "kinks":
         return Ended(problem, answer, rough, minima)
 

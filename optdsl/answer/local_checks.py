@@ -31,7 +31,8 @@ class LocalPoint:
     """Where a method of the engine ended: its outcome, the second-order check there, and whether kinks were met.
 
     `escape` (n,) is the direction of wrong curvature where `second_order` is violated. `rough` is `kinks` where those
-    of the model were rounded off, `jumps` where only values were used: then derivatives at the point say nothing.
+    of the model were rounded off, `tips` where one is at the point, `jumps` where only values were used: then
+    derivatives at the point say nothing.
     """
 
     problem: ModelProblem

@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from optdsl.answer.kinked import stuck_at_tip
 from optdsl.engine.problem import ModelProblem
 from optdsl.engine.starts import defined
-from optdsl.methods.driver import Ending, Limits, Method, Record
+from optdsl.methods.around import look_around
+from optdsl.methods.driver import FEASIBLE, Ending, Limits, Method, Outcome, Record
 from optdsl.methods.escape import LocalAnswer, StartedAt, solve_locally
+from optdsl.methods.multistart import multistart, scattered_starts
 
 SMALL = 30
 """Up to so many variables a second look is taken; rows up to twice as many."""
@@ -35,6 +38,10 @@ AGREEING, MOST_AGREEING = 3, 5
 """So many runs that all led to the first point or its value, one a variable between these numbers, are enough."""
 EFFORT, LEAST_EFFORT = 3, 50
 """Other starts take about so many times the iterations of a first run that ended well, at least the second number."""
+JUMP_LOOKS, JUMPS = 16, 3.0
+"""Other starts of a search by values, and the seconds that they may take."""
+AROUND = 2.0
+"""Seconds that the look for lower valleys around the best point may take."""
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
 
 
@@ -57,12 +64,13 @@ def look_again(
     """
     if problem.convex or problem.width > SMALL or problem.count > 2 * SMALL or not problem.width:
         return Look(answer)
-    well = answer.outcome.ending in ENDED_WELL
+    well = _well(problem, answer)
     if answer.outcome.ending in (Ending.TIME_LIMIT, Ending.INTERRUPTED, Ending.UNBOUNDED):
         return Look(answer)
     if well and _is_least(problem, answer):
         return Look(answer)
     best, tried, lower, agreeing = answer, 0, 0, 0
+    minima = [answer]
     spent, effort = 0, max(LEAST_EFFORT, EFFORT * answer.outcome.iterations)
     short = replace(limits, iterations=min(limits.iterations, 500))
     count = LOOKS if well else PATIENT_LOOKS
@@ -82,15 +90,62 @@ def look_again(
             if agreeing == tried == enough:
                 break
             continue
-        if _is_better(found, best):
+        if _well(problem, found):
+            minima.append(found)
+        if _is_better(problem, found, best):
             best, lower = found, lower + 1
             if not well and problem.count:
                 break
     if not tried:
         return Look(answer)
+    more = 0
+    if scattered and well:
+        before = best
+        best, more = _around(problem, method, best, minima, short)
+        lower += best is not before
     looked = "1 other start was" if tried == 1 else f"{tried} other starts were"
     led = "the best of them is better" if lower else "none led to a better point"
-    return Look(best, f"{looked} tried: {led}")
+    also = f", and {more} around the best point within {AROUND:g} s" if more else ""
+    return Look(best, f"{looked} tried{also}: {led}")
+
+
+def _around(
+    problem: ModelProblem, method: Method[Any], best: LocalAnswer, minima: list[LocalAnswer], limits: Limits
+) -> tuple[LocalAnswer, int]:
+    """The best answer from lower valleys around the best one, and how many runs looked for them."""
+    answers: list[LocalAnswer] = []
+    stop = limits.stop
+
+    def run(start: np.ndarray) -> tuple[np.ndarray, float] | None:
+        if stop is not None and stop():
+            return None
+        answers.append(solve_locally(StartedAt(problem, start), method, limits))
+        found = answers[-1].outcome
+        return (found.x, found.record.objective) if _well(problem, answers[-1]) else None
+
+    outcome = best.outcome
+    seconds = AROUND if limits.seconds is None else min(AROUND, limits.seconds)
+    known = [(answer.outcome.x, answer.outcome.record.objective) for answer in minima if answer is not best]
+    found = look_around(problem, run, outcome.x, outcome.record.objective, known, seconds)
+    for answer in answers:
+        if _is_better(problem, answer, best):
+            best = answer
+    return best, found.runs
+
+
+def look_by_values(problem: ModelProblem, method: Method[Any], outcome: Outcome, limits: Limits) -> tuple[Outcome, str]:
+    """The best of the first outcome of a search by values and those from other starts, and a note on them."""
+    if outcome.ending in (Ending.TIME_LIMIT, Ending.INTERRUPTED, Ending.UNBOUNDED) or not problem.width:
+        return outcome, ""
+    seconds = JUMPS if limits.seconds is None else min(JUMPS, limits.seconds)
+    points = scattered_starts(problem, JUMP_LOOKS + 1, 0, REACH[-1])[1:]
+    found = multistart(problem, method, seconds=seconds, limits=limits, points=points)
+    best = found.best
+    told = f"{found.starts} other starts were tried within {JUMPS:g} s"
+    lower = best.record.objective < outcome.record.objective - LOWER * max(1.0, abs(outcome.record.objective))
+    if found.feasible and (lower or outcome.record.primal > FEASIBLE):
+        return best, f"{told}: the best of them is better"
+    return outcome, f"{told}: none led to a better point"
 
 
 def _is_least(problem: ModelProblem, answer: LocalAnswer) -> bool:
@@ -130,11 +185,16 @@ def _elsewhere(
     return found, found.outcome.iterations
 
 
-def _is_better(new: LocalAnswer, old: LocalAnswer) -> bool:
+def _well(problem: ModelProblem, answer: LocalAnswer) -> bool:
+    """Whether a run ended well, or at a tip, from where no method goes on."""
+    return answer.outcome.ending in ENDED_WELL or stuck_at_tip(problem, answer)
+
+
+def _is_better(problem: ModelProblem, new: LocalAnswer, old: LocalAnswer) -> bool:
     """Whether an answer ended well, and lower than an old one that did."""
-    if new.outcome.ending not in ENDED_WELL:
+    if not _well(problem, new):
         return False
-    if old.outcome.ending not in ENDED_WELL:
+    if not _well(problem, old):
         return True
     mine, other = new.outcome.record.objective, old.outcome.record.objective
     return mine < other - LOWER * max(1.0, abs(other))

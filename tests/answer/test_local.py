@@ -234,6 +234,22 @@ def test_check_says_method_and_size() -> None:
     assert record["size"] == {"variables": 2, "constraints": 1, "nonzeros": 2, "integers": 0}
 
 
+def test_a_search_by_values_looks_elsewhere_too() -> None:
+    """From the start the first step down is a place to stay; lower ones are further away."""
+    text = "var x >= 0, <= 40 init 2\nmaximize p: 9*x - 0.1*x^2 - 35*ceil(x/8)\n"
+    solution = solved(text)
+    assert solution.objective == pytest.approx(53.4, abs=1e-4) and solution.guarantee == "none"
+    assert any("other starts were tried" in note for note in solution.notes)
+
+
+def test_a_tip_is_an_answer_without_a_claim() -> None:
+    """The norm has no derivative at 0, where the minimum is: the point is kept, though nothing is proved of it."""
+    body = "sqrt(x^2 + y^2) - 0.3*cos(3*x) - 0.3*cos(4*y)"
+    solution = solved(f"var x >= -4, <= 5 init 1\nvar y >= -4, <= 5 init 0.5\nminimize f: {body}\n")
+    assert solution.status == "feasible" and solution.guarantee == "none"
+    assert solution.objective == pytest.approx(-0.6, abs=1e-9)
+
+
 def test_minima_of_many_starts_are_listed_whatever_the_number_of_workers() -> None:
     text = "var x >= -3, <= 3\nvar y >= -1, <= 1\nminimize f: x^4 - 3*x^2 + 0.5*x + y^2*x^2 + y^2\n"
     alone, shared = (
