@@ -176,7 +176,7 @@ def test_long_answers_are_shortened_with_totals(solutions):
     text = report_html(solutions["long"])
     assert f"{500 - MOST_ROWS:,} more of 500 entries are not listed." in text
     totals = re.search(r"value: sum ([\d.]+), from ([\d.]+) to ([\d.]+), 500 not 0", text)
-    assert tuple(map(float, totals.groups())) == pytest.approx((105150, 1, 300), rel=1e-5)
+    assert tuple(map(float, totals.groups())) == pytest.approx((105150, 1, 300), rel=1e-4)
     assert len(text) < 100_000
 
 
@@ -256,7 +256,8 @@ def test_in_a_browser(name, width, solutions, tmp_path):
     assert (tmp_path / "page.png").stat().st_size > 5_000
     # The page itself forbids scripts: a copy that allows one is measured, in a frame, as windows have a least width.
     measured = tmp_path / "measured.html"
-    open_ = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text).replace("</body>", f"{MEASURE}</body>")
+    open_ = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    open_ = open_.replace("</body>", f"{MEASURE}</body>")
     style = f'style="width: {width}px; height: 4000px; border: 0"'
     frame = f'<!doctype html><body style="margin: 0"><iframe {style} srcdoc="{escape(open_, quote=True)}"></iframe>'
     measured.write_text(frame, encoding="utf-8")
