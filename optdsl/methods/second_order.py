@@ -77,7 +77,8 @@ class SecondOrder:
 class _Cone:
     """The critical cone in free variables: H, rows E d = 0, rows I d >= 0, as arrays where all is small, else sparse.
 
-    free (k,): places of the variables; scale (k,): what they were multiplied by.
+    free (k,): places of the variables; scale (k,): what they were multiplied by. Rows are None where H is positive
+    definite on the whole space, so that it does not matter what they are.
     """
 
     free: np.ndarray
@@ -97,6 +98,8 @@ def check(
         return SecondOrder(Curvature.UNKNOWN, np.nan)
     if not len(cone.free):
         return SecondOrder(Curvature.SATISFIED, np.inf, strict=True)
+    if cone.equal is None:
+        return SecondOrder(Curvature.SATISFIED, ZERO, strict=True)
     if len(cone.free) > TINY:
         convex, strict = _convex_along(cone)
         if convex:
@@ -123,7 +126,8 @@ def _critical_cone(
         values, problem.row_lower, problem.row_upper, row_multipliers, unit, noise_of_pull, _row_sizes(jacobian)
     )
     at_bound, at_side = np.flatnonzero(maybe), np.flatnonzero(row_maybe)
-    hessian, jacobian = hessian[free][:, free], jacobian[:, free]
+    if len(free) < len(x):
+        hessian, jacobian = hessian[free][:, free], jacobian[:, free]
     equal, leaving = jacobian[np.flatnonzero(row_held)], jacobian[at_side]
     # What is infinite in held variables alone (the curvature of x^1.5 at its bound 0) does not matter.
     numbers = (values, *(part if dense else part.data for part in (equal, leaving, hessian)))
@@ -139,13 +143,16 @@ def _critical_cone(
         return _Cone(
             free, scale[:, None] * hessian * scale, _normed(equal * scale), _normed(into * scale), scale
         )
-    units: Any = sp.csr_array(sp.eye(len(x)))[at_bound][:, free]
     by = sp.diags_array(scale)
+    scaled = sp.csr_array(by @ hessian @ by)
+    if len(free) > TINY and _positive_band(scaled, ZERO):
+        return _Cone(free, scaled, None, None, scale)
+    units: Any = sp.csr_array(sp.eye(len(x)))[at_bound][:, free]
     parts: list[Any] = [sp.diags_array(row_sign[at_side]) @ leaving, sp.diags_array(sign[at_bound]) @ units]
     inward = sp.vstack(parts, format="csr")
     return _Cone(
         free,
-        sp.csr_array(by @ hessian @ by),
+        scaled,
         _normed(sp.csr_array(equal @ by)),
         _normed(sp.csr_array(inward @ by)),
         scale,
@@ -366,11 +373,8 @@ def _positive_band(matrix: Any, shift: float) -> bool:
 def _convex_along(cone: _Cone) -> tuple[bool, bool]:
     """Whether H + ZERO I and H - ZERO I are positive definite on the null space of the rows that are held.
 
-    By Sylvester's law: the KKT matrix has as many negative eigenvalues as rows then (Gould 1985). What is
-    positive definite on the whole space is so on every one, and of a narrow band that is seen at once.
+    By Sylvester's law: the KKT matrix has as many negative eigenvalues as rows then (Gould 1985).
     """
-    if _positive_band(cone.hessian, ZERO):
-        return True, True
     m, k = cone.equal.shape
     hessian_pattern, values = _lower(cone.hessian)
     entries = sp.coo_array(cone.equal)
