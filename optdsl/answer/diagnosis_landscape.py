@@ -166,7 +166,7 @@ def landscape_findings(
     """Gradient, kind of point, and rate, as far as they are known; of a run that diverged only the rate matters."""
     found: list[Finding | None] = []
     if course is not Course.DIVERGED:
-        found.append(_about_gradient(place, trace, run))
+        found.append(_about_gradient(place, trace, run, course))
     if place.spectrum is not None:
         if course is not Course.DIVERGED:
             found.append(_kind(place, place.spectrum, trace, parts, run))
@@ -174,7 +174,7 @@ def landscape_findings(
     return tuple(finding for finding in found if finding is not None)
 
 
-def _about_gradient(place: Place, trace: TrainingTrace, run: TrainingRun) -> Finding | None:
+def _about_gradient(place: Place, trace: TrainingTrace, run: TrainingRun, course: Course | None) -> Finding | None:
     relative = place.relative_gradient(objective_size(place, trace))
     if relative is None or place.gradient is None:
         return None
@@ -199,7 +199,9 @@ def _about_gradient(place: Place, trace: TrainingTrace, run: TrainingRun) -> Fin
     return Finding(
         "The gradient is not small: the run ended before a stationary point.",
         evidence,
-        "Go on for more epochs, with a rate that falls to 0 at their end.",
+        "See first to the rate."
+        if course is Course.OSCILLATES
+        else "Go on for more epochs, with a rate that falls to 0.",
     )
 
 

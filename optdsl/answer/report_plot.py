@@ -17,6 +17,8 @@ MOST_POINTS = 400
 """Beyond these the smallest and the largest of each stretch are drawn."""
 DECADES = 1e3
 """From this ratio on values that are never negative are drawn on a logarithmic axis."""
+TEN = 10.0
+"""Up to this ratio also residuals are drawn on a plain axis, which has more ticks there."""
 MARKS = 30
 """Up to so many points each has a mark."""
 
@@ -87,7 +89,7 @@ def trace_figures(trace: TraceTable, objective: str) -> list[str]:
                 values = np.abs(trace[name]) if logarithmic else trace[name]
                 if (np.isfinite(values) & ((values > 0) | (not logarithmic))).sum() > 1:
                     curves.append(Curve(name.replace("_", " "), x, values))
-        if curves:
+        if curves and not (title == "Rate" and np.ptp(curves[0].y[np.isfinite(curves[0].y)]) == 0):
             label = counter or "iteration"
             shown = objective if title == "Objective" else title
             figures.append(figure(shown, {"iter": "iteration", "nodes": "step"}.get(label, label), curves, logarithmic))
@@ -99,7 +101,7 @@ def figure(title: str, x_label: str, curves: Sequence[Curve], logarithmic: bool)
     values = np.concatenate([curve.y[np.isfinite(curve.y)] for curve in curves])
     positive = values[values > 0]
     spread = len(positive) and (values >= 0).all() and positive.max() > DECADES * positive.min()
-    logarithmic = bool(len(positive)) and (logarithmic or bool(spread))
+    logarithmic = bool(spread) or (logarithmic and bool(len(positive)) and positive.max() > TEN * positive.min())
     shown = positive if logarithmic else values
     low, high = _range(np.log10(shown) if logarithmic else shown)
     vertical = Axis(low, high, HEIGHT - BOTTOM, TOP, logarithmic)
@@ -125,7 +127,7 @@ def _range(values: np.ndarray, room: float = 0.04) -> tuple[float, float]:
     """From the smallest to the largest value with a little room, never empty."""
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-12 * max(1.0, abs(low), abs(high)):
-        half = max(0.5 * abs(low), 0.5)
+        half = 0.5 * abs(low) or 0.5
         return low - half, high + half
     return low - room * (high - low), high + room * (high - low)
 

@@ -123,7 +123,7 @@ def _totals(flat: Mapping[str, np.ndarray]) -> str:
     parts = []
     for column, values in flat.items():
         known = values[np.isfinite(values)]
-        if len(known):
+        if known.any():
             numbers = (number_text(float(number)) for number in (known.sum(), known.min(), known.max()))
             total, low, high = numbers
             parts.append(f"{column}: sum {total}, from {low} to {high}, {int((known != 0).sum()):,} not 0")
