@@ -19,7 +19,7 @@ import linear_references
 import numpy as np
 import pytest
 import quadratic_references
-from learning_references import LEARNED
+from learning_references import LEARNED, TRAINED
 from local_references import LOCAL
 from reference_program import EXAMPLES, Expected
 
@@ -86,7 +86,7 @@ def test_is_in_the_canonical_layout(path: Path) -> None:
 
 def test_every_example_with_an_answer_has_a_reference() -> None:
     with_answer = {path.stem for path in FILES if header(path).status in ("optimal", "feasible")}
-    assert with_answer == set(REFERENCES)
+    assert with_answer - set(TRAINED) == set(REFERENCES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +96,8 @@ def test_answers_what_its_header_says(name: str) -> None:
     if said.objective is None:
         assert solution.objective is None or said.status == "unbounded"
     else:
-        assert solution.objective == pytest.approx(said.objective, rel=1e-6, abs=1e-8)
+        digits = 0.05 if name in TRAINED else 1e-6  # rounding grows along thousands of steps
+        assert solution.objective == pytest.approx(said.objective, rel=digits, abs=1e-8)
     if said.status in ("optimal", "feasible"):
         assert solution.checks.ok
 
@@ -125,6 +126,17 @@ def test_local_answer_is_the_known_one(name: str) -> None:
     assert solution.objective == pytest.approx(known.objective, rel=known.within, abs=known.within)
     for variable, value in known.values.items():
         np.testing.assert_allclose(solution.value(variable), value, rtol=2e-4, atol=2e-5, err_msg=variable)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", sorted(TRAINED))
+def test_trained_models_are_good_from_every_seed(name: str, seed: int) -> None:
+    solution = optdsl.load(EXAMPLES / f"{name}.opt").solve(seed=seed)
+    shown = {item.text: float(item.value) for item in solution.show or ()}
+    for text, floor in TRAINED[name].least.items():
+        assert shown[text] >= floor
+    for text, ceiling in TRAINED[name].most.items():
+        assert shown[text] <= ceiling
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))
