@@ -199,7 +199,7 @@ def _about_gradient(place: Place, trace: TrainingTrace, run: TrainingRun, course
     return Finding(
         "The gradient is not small: the run ended before a stationary point.",
         evidence,
-        "See first to the rate."
+        "Lower the rate first."
         if course is Course.OSCILLATES
         else "Go on for more epochs, with a rate that falls to 0.",
     )

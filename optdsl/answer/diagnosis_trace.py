@@ -153,6 +153,10 @@ class _Words:
         stable = np.inf if self.place.stable is None else self.place.stable / 2
         return f"a rate of {rounded(min(self.rate * share, stable))}"
 
+    def _fading(self) -> str:
+        """A schedule that falls to 0 from the rate that was used."""
+        return f"`rate = cosine({'...' if self.rate is None else f'{self.rate:.2g}'})`"
+
     def diverged(self) -> Finding:
         bad = np.flatnonzero(~np.isfinite(self.trace.loss))
         if len(bad) or not np.isfinite(self.place.objective):
@@ -174,7 +178,7 @@ class _Words:
             f"The {self.run.objective} oscillates: the rate is too high.",
             f"In the last {len(losses.tail)} epochs it changes by {losses.amplitude:.2g} from one to the next{rate}, "
             f"turning at {100 * losses.turns:.0f}% of them.",
-            f"Train with {self._lower(1 / 3)}, or let it fall: `rate = cosine(...)`.",
+            f"Train with {self._lower(1 / 3)}, or let it fall: {self._fading()}.",
         )
 
     def falling(self) -> Finding:
@@ -206,7 +210,7 @@ class _Words:
             return Finding(
                 "The run stalled at the noise of its batches.",
                 evidence,
-                "Let the rate fall to 0 at the end: `rate = cosine(...)`.",
+                f"Let the rate fall to 0 at the end: {self._fading()}.",
             )
         return Finding(
             "The run stalled on a plateau.",
