@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from optdsl.methods.driver import Ending, Limits, Method, Outcome, Record, drive
+from optdsl.methods.edges import Held, held_on_edges
+from optdsl.methods.interior_point import InteriorPoint
 from optdsl.methods.second_order import FLAT, Curvature, SecondOrder, check
 from optdsl.nlp import Nlp
 
@@ -30,10 +32,13 @@ NUDGE = 1e-2
 ELSEWHERE, SHORT_RUN = 1.0, 100
 """How far other starts are from their centers, relative to their size; runs from them may take so many iterations, or
 twice those of the first run."""
+HIGHER = 1e-6
+"""By how much an objective may rise where variables are put on edges: rounding beside an infinite slope."""
 FURTHER, FEW = 3.0, 1000
 """Of up to so many variables two more starts are tried on the other side, that much further away."""
 NOISE, MANY = 1e-4, 60
 """Of more variables than the second, a scaled curvature above minus the first is what long sums leave of none."""
+NO_POINT = (Ending.UNBOUNDED, Ending.LOCALLY_INFEASIBLE, Ending.UNDEFINED, Ending.TIME_LIMIT, Ending.INTERRUPTED)
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
 
 Watch = Callable[[int, Record, np.ndarray], None]
@@ -92,6 +97,8 @@ def solve_locally(
     if outcome.ending is Ending.LOCALLY_INFEASIBLE and not problem.convex:
         outcome, note = _from_elsewhere(problem, method, limits, watch, keep_path, outcome)
         notes.append(note)
+    if outcome.ending not in NO_POINT:
+        outcome = _on_edges(problem, limits, watch, keep_path, outcome)
     if problem.convex or outcome.ending not in ENDED_WELL:
         return LocalAnswer(outcome, None, (), tuple(notes))
     found: SecondOrder | None = _checked(problem, outcome)
@@ -150,6 +157,24 @@ def _from_elsewhere(
         if outcome.iterations >= limits.iterations:
             break
     return outcome, "no feasible point was found from the given start nor from others"
+
+
+def _on_edges(
+    problem: Nlp,
+    limits: Limits,
+    watch: Watch | None,
+    keep_path: bool,
+    outcome: Outcome,
+) -> Outcome:
+    """The outcome with variables put on bounds at which slopes are infinite, where that ends well and no higher."""
+    held = held_on_edges(problem, outcome)
+    if held is None:
+        return outcome
+    # Only a method that leaves fixed variables out can have infinite slopes beside it.
+    again = _run(held, InteriorPoint(), limits, watch, keep_path, outcome)
+    size = max(1.0, abs(outcome.record.objective))
+    lower = again.record.objective <= outcome.record.objective + HIGHER * size
+    return _joined(outcome, again) if again.ending in ENDED_WELL and lower else _effort(outcome, again)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -262,7 +287,7 @@ def _row_slopes(problem: Nlp, x: np.ndarray) -> np.ndarray:
 
 
 def _run(
-    problem: StartedAt,
+    problem: StartedAt | Held,
     method: Method[Any],
     limits: Limits,
     watch: Watch | None,

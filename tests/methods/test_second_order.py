@@ -71,6 +71,14 @@ def test_held_bound_takes_the_direction_away(route: None) -> None:
     assert at(nlp, [0, 0], z=[-1, 0]).curvature is Curvature.SATISFIED
 
 
+@pytest.mark.parametrize(("slope", "expected"), [(1e-5, Curvature.SATISFIED), (0.0, Curvature.VIOLATED)])
+def test_a_small_multiplier_of_a_bound_that_is_met_exactly_counts(slope: float, expected: Curvature) -> None:
+    """slope * x - x^2 on [0, 1]: 0 is a strict minimum for any positive slope, a maximum without one."""
+    nlp = program(2, lambda x: slope * x[0] - x[0] ** 2 + x[1] ** 2, (), [(0, 1), (-INF, INF)], (0, 0))
+    found = check(nlp, np.zeros(2), np.zeros(0), np.array([-slope, 0.0]))
+    assert found.curvature is expected
+
+
 def test_infinite_curvature_of_a_held_variable_does_not_matter(route: None) -> None:
     nlp = program(
         2, lambda x: x[0] ** sympy.Rational(3, 2) + x[0] + x[1] ** 2, (), [(0, 1), (-INF, INF)], (0, 0)
