@@ -273,3 +273,54 @@ def test_many_rows_and_columns_choose_the_sample_and_say_why() -> None:
     solution = solve("sum(softplus(-s * (X @ w + b))) + sumsq(w)", drawn(12_000, 100))
     assert (solution.route.method, solution.status) == ("sampled_newton", "optimal")
     assert "12,000 affine rows" in solution.route.why
+
+
+KINKED = {
+    "hinge": ("sum(hinge(s * (X @ w + b)))", lambda m, d: cp.sum(cp.pos(1 - cp.multiply(d["s"], m)))),
+    "hinge by max": (
+        "sum(max(0, 1 - s[i] * (sum(X[i, j] * w[j] for j in P) + b)) for i in N)",
+        lambda m, d: cp.sum(cp.pos(1 - cp.multiply(d["s"], m))),
+    ),
+    "absolute": ("sum(abs(r - X @ w - b))", lambda m, d: cp.norm1(d["r"] - m)),
+    "quantile": (
+        "sum(max(0.3 * (r[i] - X[i, :] @ w - b), -0.7 * (r[i] - X[i, :] @ w - b)) for i in N)",
+        lambda m, d: cp.sum(cp.maximum(0.3 * (d["r"] - m), -0.7 * (d["r"] - m))),
+    ),
+    "squares": LOSSES["squares"],
+    "logistic": LOSSES["logistic"],
+}
+GROUPED = {
+    "ridge": ("0.3 * sumsq(w)", lambda w: 0.3 * cp.sum_squares(w)),
+    "ridge and l1": ("0.3 * sumsq(w) + norm1(w)", lambda w: 0.3 * cp.sum_squares(w) + cp.norm1(w)),
+    "length and ridge": ("2 * norm2(w) + 0.1 * sumsq(w)", lambda w: 2 * cp.norm2(w) + 0.1 * cp.sum_squares(w)),
+    "total variation": (
+        "sum(abs(w[j + 1] - w[j]) for j in 0..4) + 0.1 * sumsq(w)",
+        lambda w: cp.norm1(cp.diff(w)) + 0.1 * cp.sum_squares(w),
+    ),
+}
+
+
+@pytest.mark.parametrize("penalty", GROUPED)
+@pytest.mark.parametrize("loss", KINKED)
+def test_kinked_losses_and_groups_agree_with_cones(loss: str, penalty: str) -> None:
+    data = drawn(40, 6, seed=len(loss) + len(penalty))
+    text, formula = KINKED[loss]
+    penalty_text, penalty_formula = GROUPED[penalty]
+    solution = solve(f"{text} + {penalty_text}", data, "augmented_newton")
+    assert (solution.status, solution.guarantee) == ("optimal", "global")
+    w, b = cp.Variable(6), cp.Variable()
+    problem = cp.Problem(cp.Minimize(formula(rows(w, b, data), data) + penalty_formula(w)))
+    best = problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10)
+    assert solution.objective == pytest.approx(best, abs=1e-6, rel=1e-6)
+    assert solution.bound <= solution.objective + 1e-12
+    assert solution.bound == pytest.approx(solution.objective, rel=1e-6)
+
+
+def test_the_gap_of_a_support_vector_machine_by_its_textbook_dual() -> None:
+    data = drawn(60, 5)
+    solution = solve("sum(hinge(s * (X @ w))) + 0.5 * sumsq(w)", data, "augmented_newton")
+    M = data["X"] * data["s"][:, None]
+    a = cp.Variable(60)  # max 1'a - |M'a|^2 / 2, 0 <= a <= 1 (Hsieh and others 2008, eq. 4)
+    dual = cp.Problem(cp.Maximize(cp.sum(a) - 0.5 * cp.sum_squares(M.T @ a)), [a >= 0, a <= 1]).solve(cp.CLARABEL)
+    assert solution.objective == pytest.approx(dual, rel=1e-7)
+    assert solution.bound <= dual * (1 + 1e-7)

@@ -49,6 +49,12 @@ class Loss(Protocol):
     def conjugate(self, v: np.ndarray) -> np.ndarray:
         """psi*(v), one number a row, or a group."""
 
+    def bend(self, t: np.ndarray, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """I - prox'(t) as a diagonal (r,), and for each group a vector a (r,) whose a a' is to be taken off."""
+
+    def inside(self, v: np.ndarray) -> np.ndarray:
+        """v moved into the domain of psi*, where rounding left it just outside."""
+
     def taken(self, rows: np.ndarray) -> Loss:
         """The loss on some of the rows (whole groups)."""
 
@@ -57,6 +63,12 @@ class Loss(Protocol):
 
 
 class _Uniform:
+    def bend(self, t: np.ndarray, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        raise NotImplementedError("losses with kinks bend where their prox stands still")
+
+    def inside(self, v: np.ndarray) -> np.ndarray:
+        return v
+
     def taken(self, rows: np.ndarray) -> Any:
         return self
 
@@ -224,6 +236,12 @@ class Positive(_Kinked):
     def prox(self, t: np.ndarray, tau: np.ndarray) -> np.ndarray:
         return np.where(t > tau, t - tau, np.minimum(t, 0.0))
 
+    def bend(self, t: np.ndarray, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        return ((t >= 0) & (t <= tau)).astype(np.float64), None
+
+    def inside(self, v: np.ndarray) -> np.ndarray:
+        return np.clip(v, 0.0, 1.0)
+
 
 @dataclass(frozen=True)
 class Absolute(_Kinked):
@@ -240,6 +258,12 @@ class Absolute(_Kinked):
 
     def prox(self, t: np.ndarray, tau: np.ndarray) -> np.ndarray:
         return np.asarray(np.sign(t) * np.maximum(np.abs(t) - tau, 0.0))
+
+    def bend(self, t: np.ndarray, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        return (np.abs(t) <= tau).astype(np.float64), None
+
+    def inside(self, v: np.ndarray) -> np.ndarray:
+        return np.clip(v, -1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -265,6 +289,16 @@ class Length(_Kinked):
         sizes = np.repeat(self._sizes(t), self.group)
         share = np.divide(tau, sizes, out=np.ones(len(t)), where=sizes > 0)
         return np.asarray(t * np.maximum(1.0 - share, 0.0))
+
+    def bend(self, t: np.ndarray, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """I inside the ball of radius tau, (tau / |t|) (I - t t' / |t|^2) outside."""
+        sizes = np.repeat(self._sizes(t), self.group)
+        share = np.divide(tau, sizes, out=np.ones(len(t)), where=sizes > tau)
+        unit = np.divide(t, sizes, out=np.zeros(len(t)), where=sizes > tau)
+        return share, np.sqrt(share) * unit
+
+    def inside(self, v: np.ndarray) -> np.ndarray:
+        return v / np.maximum(1.0, np.repeat(self._sizes(v), self.group))
 
 
 @dataclass(frozen=True)

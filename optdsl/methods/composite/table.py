@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from optdsl.methods.composite.augmented_newton import AugmentedNewton
 from optdsl.methods.composite.problem import Composite
 from optdsl.methods.composite.proximal_newton import ProximalNewton
 from optdsl.methods.composite.sampled_newton import WIDEST, SampledNewton
@@ -67,6 +68,16 @@ METHODS: tuple[Row, ...] = (
         source="Byrd, Chin, Neveitt and Nocedal 2011; Nocedal and Wright 2006, algorithm 7.4",
         choose_when="logistic, Poisson, ridge and huber regression with very many rows",
     ),
+    Row(
+        name="augmented_newton",
+        what="semismooth Newton steps on augmented Lagrangians of losses with kinks",
+        factory=lambda tol: AugmentedNewton(tol),
+        takes=("convex losses of affine functions, with kinks or groups", "l1 and squared l2 penalties"),
+        refuses=lambda problem: "it takes no bounds" if problem.boxed else "",
+        options=(TOL,),
+        source="Li, Sun and Toh 2018; Rockafellar 1976",
+        choose_when="support vector machines, group lasso, total variation, and least absolute deviations",
+    ),
 )
 
 
@@ -99,7 +110,14 @@ def choose(problem: Composite) -> Choice | None:
     if problem.smooth:
         kinds = "l1 penalties" if (problem.absolute > 0).any() else "no kinks"
         return Choice("proximal_newton", f"smooth convex losses of affine functions in {count} with {kinds}")
+    curved = (problem.ridge > 0).any() or any(part.loss.smooth for part in problem.parts)
+    if curved and not problem.boxed and problem.width <= MOST_WITH_KINKS:
+        return Choice("augmented_newton", f"convex losses with kinks of {rows_of(problem):,} affine rows in {count}")
     return None
+
+
+MOST_WITH_KINKS = 200_000
+"""Variables up to which matrices of second derivatives between them are formed where losses have kinks."""
 
 
 def rows_of(problem: Composite) -> int:
