@@ -69,6 +69,8 @@ class Schedule:
     def at(self, moment: Moment, cuts: int = 0) -> float:
         """The rate of a step. cuts: how often a plateau was met so far."""
         assert self.rate is not None, "a rate that is found by a range test is put in first: with_rate"
+        if self.shape == "constant" and not self.values:
+            return self.rate
         shape, given = shape_of(self.shape), dict(self.values)
         values = {argument.name: given.get(argument.name, argument.default) for argument in shape.arguments}
         warmup = values.get("warmup", 0.0)
@@ -78,7 +80,7 @@ class Schedule:
         if warm and shape.name != "inverse_sqrt":
             if moment.step < warm:
                 return self.rate * (moment.step + 1) / warm
-            moment = replace(moment, step=moment.step - warm, steps=max(moment.steps - warm, 1))
+            moment = Moment(moment.step - warm, max(moment.steps - warm, 1), moment.epoch)
         return self.rate * shape.factor(moment, values)
 
     def value(self, name: str) -> float:
