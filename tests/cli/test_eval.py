@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from shell import optdsl
 
+import optdsl as package
+
 FIT = """table rows from "rows.csv"
 set ROW from rows
 param x[ROW] from rows(x)
@@ -87,3 +89,26 @@ def test_no_values_are_not_saved(folder: Path) -> None:
     (folder / "none.opt").write_text("var z >= 1, <= 0\nminimize o: z\n")
     done = optdsl("solve", "none.opt", "--save", "none.json", folder=folder)
     assert done.code == 1 and "not saved to none.json" in done.err and not (folder / "none.json").exists()
+
+
+DRAWN = "var x fixed, init normal(0, 1)\nminimize o: (x - 1)^2\n"
+
+
+def drawn(folder: Path, text: str, *arguments: str) -> float:
+    (folder / "drawn.opt").write_text(text)
+    done = optdsl("solve", "drawn.opt", "--json", *arguments, folder=folder)
+    assert done.code == 0, done.err
+    return float(json.loads(done.out)["variables"]["x"]["value"][0])
+
+
+def test_every_way_to_give_a_seed(folder: Path) -> None:
+    """`fixed` shows what was drawn."""
+    plain, third = drawn(folder, DRAWN), drawn(folder, DRAWN, "--seed", "3")
+    assert plain != third and drawn(folder, DRAWN, "--seed", "0") == plain
+    assert package.parse(DRAWN).solve(seed=3)["x"] == third
+    assert package.parse(DRAWN).compile().solve(seed=3)["x"] == third
+    in_text = DRAWN + "solve using multistart(seed = 3)\n"
+    for arguments in ([], ["--seed", "0"], ["--opt", "seed=0"]):
+        assert drawn(folder, in_text, *arguments) == pytest.approx(plain if arguments else third, abs=1e-12)
+    asked = ["--method", "multistart", "--opt", "seed=3"]
+    assert drawn(folder, DRAWN, *asked) == pytest.approx(third, abs=1e-12)
