@@ -76,11 +76,7 @@ def command(
     """
     from optdsl.answer.methods import check_method
 
-    _check_places(out, out_format, save, trace, plot)
-    if report is not None:
-        from optdsl.answer.report import check_report
-
-        check_report(Path(report))
+    _check_places(out, out_format, save, trace, plot, report)
     if method is not None:
         check_method(method)
     options = read_options(method_options)
@@ -113,9 +109,7 @@ def command(
             seed=seed,
             controls=controls,
         )
-    news = _write(solution, out, out_format, save, trace, plot)
-    if report is not None:
-        solution.report(report)
+    news = _write(solution, out, out_format, save, trace, plot, report)
     _print(solution, as_json=as_json, quiet=quiet)
     if news and not quiet:
         write_error(f"\n{news}")
@@ -135,7 +129,9 @@ def _checkpointing(folder: str | None, resume: bool) -> Checkpointing | None:
     return None
 
 
-def _check_places(out: str | None, out_format: str, save: str | None, trace: str | None, plot: str | None) -> None:
+def _check_places(
+    out: str | None, out_format: str, save: str | None, trace: str | None, plot: str | None, report: str | None
+) -> None:
     """Finds before the solve what could not be written after it."""
     from optdsl.answer.files import check_format, check_trace, make_folder
 
@@ -152,10 +148,20 @@ def _check_places(out: str | None, out_format: str, save: str | None, trace: str
         from optdsl.answer.pictures import check_picture
 
         check_picture(Path(plot))
+    if report is not None:
+        from optdsl.answer.report import check_report
+
+        check_report(Path(report))
 
 
 def _write(
-    solution: Solution, out: str | None, out_format: str, save: str | None, trace: str | None, plot: str | None
+    solution: Solution,
+    out: str | None,
+    out_format: str,
+    save: str | None,
+    trace: str | None,
+    plot: str | None,
+    report: str | None,
 ) -> str:
     """Writes everything asked for; returns what to tell about it."""
     news = []
@@ -169,6 +175,8 @@ def _write(
         solution.trace.save(trace)
     if plot is not None:
         solution.plot(plot)
+    if report is not None:
+        solution.report(report)
     return "\n".join(news)
 
 
