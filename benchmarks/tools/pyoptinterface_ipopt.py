@@ -38,7 +38,8 @@ def solved(problem: str, size: int) -> tuple[float, int]:
         raise SystemExit(f"{problem}: {status}")
     rounds = re.search(r"Number of Iterations\.*: *(\d+)", text)
     assert rounds is not None
-    return model.get_model_attribute(poi.ModelAttribute.ObjectiveValue), int(rounds[1])
+    sign = -1.0 if problem == "rocket" else 1.0
+    return sign * model.get_model_attribute(poi.ModelAttribute.ObjectiveValue), int(rounds[1])
 
 
 def evaluations(problem: str, size: int) -> dict[str, float]:
