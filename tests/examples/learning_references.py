@@ -190,6 +190,26 @@ def recurrence() -> Known:
     return Known(_best(loss, [(), (), ()], 8, 1), 1e-5)
 
 
+def lasso() -> Expected:
+    i, j = np.arange(1, 25)[:, None], np.arange(1, 11)[None, :]
+    phase = np.array([0.3, 1.1, 1.9, 2.2, 2.9, 3.1, 4.3, 4.8, 5.3, 6.1])
+    x = np.cos(j * i / 3 + phase)
+    response = 3 * x[:, 1] - 2 * x[:, 6] + 0.2 * np.sin(5 * i[:, 0])
+    weight = cp.Variable(10)
+    loss = cp.Problem(cp.Minimize(cp.sum_squares(response - x @ weight) / 2 + 2 * cp.norm1(weight)))
+    return Expected(loss.solve(**TIGHT))
+
+
+def sparse_logistic() -> Expected:
+    i, j = np.arange(1, 31)[:, None], np.arange(1, 9)[None, :]
+    x = np.sin(1.7 * j * i + j**2)
+    yes = (2 * x[:, 0] - x[:, 3] + 0.8 * np.cos(3 * i[:, 0]) > 0.2).astype(float)
+    weight, base = cp.Variable(8), cp.Variable()
+    rows = x @ weight + base
+    loss = cp.Problem(cp.Minimize(cp.sum(cp.logistic(rows)) - yes @ rows + cp.norm1(weight)))
+    return Expected(loss.solve(**TIGHT))
+
+
 LEARNED: dict[str, Callable[[], Known]] = {
     function.__name__: function for function in (wine, ratings, autoencoder, words, recurrence)
 }
