@@ -213,9 +213,8 @@ def _conflict(conflict: ConflictAnswer, page: Page) -> list[str]:
         head = "These cannot hold together (perhaps not all of them are needed for that):"
     members = conflict.members[:LISTED_CONFLICTS]
     names = left([member_sentence(member) for member in members])
-    texts = [
-        shortened(condition_text(member), max(page.width - len(INDENT) - width_of(names[0]) - 3, 10)) for member in members
-    ]
+    room = max(page.width - len(INDENT) - width_of(names[0]) - 3, 10)
+    texts = [shortened(condition_text(member), room) for member in members]
     lines = [page.style(head, "bold"), *(INDENT + line for line in beside([names, texts]))]
     if len(conflict.members) > len(members):
         lines.append(INDENT + page.style(f"... {len(conflict.members) - len(members)} more; --json lists all", "dim"))
