@@ -46,13 +46,17 @@ def special_form(analysis: Analysis) -> Special | None:
     model = analysis.model
     if not analysis.refusal or model.integers:
         return None
-    plain = Facts.of(model)
-    facts = on_domain(model, plain) or plain
+    if analysis.on_domain is not None:
+        facts = analysis.on_domain()
+        plain = facts.plain or facts
+    else:
+        plain = Facts.of(model)
+        facts = on_domain(model, plain) or plain
     if not _of_either_sign(model, facts):
         geometric = recognize_geometric(model, facts)
         if isinstance(geometric, Geometric) and not _loses_domains(model, plain):
             return Special("GP", geometric)
-    if not _domains_convex(model, facts):
+    if not analysis.level_sets or not _domains_convex(model, facts):
         return None
     broken = {fact.name for fact in analysis.statements if fact.role == "constraint" and not fact.ok}
     quasi = recognize_quasiconvex(model, facts, broken)

@@ -21,6 +21,7 @@ from optdsl.errors import Diagnostic
 from optdsl.model.model import Model
 
 if TYPE_CHECKING:
+    from optdsl.classify.facts import Facts
     from optdsl.classify.witness import Witness
 
 
@@ -110,6 +111,10 @@ class Analysis:
     proved: Callable[[], Analysis] | None = None
     """Of a refused model: the program of the statements that are proved, without objective. Where it has no point, the
     model has none."""
+    on_domain: Callable[[], Facts] | None = None
+    """Of a refused model: what is known on D."""
+    level_sets: bool = True
+    """Whether those of the objective may be convex: two points have not shown that they are not."""
 
     @property
     def size(self) -> Mapping[str, int]:

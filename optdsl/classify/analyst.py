@@ -13,6 +13,7 @@ from optdsl.classify.analysis import Analysis, MatrixCone, ObjectiveArrays, Rewr
 from optdsl.classify.arrays import auxiliary_rows, objective_arrays
 from optdsl.classify.collect import Collector
 from optdsl.classify.cones import Affine, CollectedCone
+from optdsl.classify.degrees import is_quadratic, not_convex, of_degree_two
 from optdsl.classify.domain import on_domain
 from optdsl.classify.doubt import Doubt, first_witness, within_equalities
 from optdsl.classify.facts import Facts
@@ -22,6 +23,7 @@ from optdsl.classify.kinds import ConeKind, kinds_of, type_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
 from optdsl.classify.quadratic import quadratic_objective
 from optdsl.classify.quadratic_rows import quadratics_to_cones
+from optdsl.classify.refute import Refuter
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected, Sink
 from optdsl.classify.smooth import smooth_on_domain
 from optdsl.classify.words import (
@@ -61,6 +63,7 @@ class _Analyst:
         self.auxiliary = Auxiliary(model.columns)
         self.facts = Facts.of(model)
         self.collector = Collector(model.lanes, self.auxiliary, self.facts)
+        self.refuter = Refuter(model, self.facts, doubt == "quick" and not explain)
         self.sharp = False  # whether the facts are those on D, or D says no more than the declared bounds
         self.statements: list[StatementFact] = []
         self.pending: list[tuple[int, Sink, np.ndarray, np.ndarray, Rewritten | None]] = []
@@ -70,6 +73,7 @@ class _Analyst:
 
     def run(self) -> Analysis:
         sink: Sink | None = None
+        self.refuter.equalities()
         objective = self.model.objective
         if objective is not None:
             found = self._kept(lambda: self._objective(objective))
@@ -148,7 +152,7 @@ class _Analyst:
                 for relation in constraint.relations:
                     self._validate(relation.body, frame)
                     hold_if_concave(relation.conditions, frame, self.collector, self.facts)
-                kinds = frozenset({"quadratic"}) if self._is_quadratic(constraint, frame) else frozenset()
+                kinds = frozenset({"quadratic"}) if is_quadratic(self.model, constraint, frame) else frozenset()
                 blame = self._blame(reason, constraint, frame)
                 smoothness = self._smoothness(bodies, frame)
                 curvature, sign = written_shape(constraint, frame, self.facts)
@@ -220,6 +224,8 @@ class _Analyst:
                 return CONVEX, None
             except NotCollected:
                 self.auxiliary.rollback(mark)
+        if self.refuter.refutes_relation(constraint, relation):
+            raise reason
         for attempt in constraint_attempts(relation, frame, self.facts):
             try:
                 return self._attempt(attempt, number, constraint, relation, frame)
@@ -259,6 +265,8 @@ class _Analyst:
             return self._gather(objective.body, sense, root), None
         except NotCollected as reason:
             self.auxiliary.rollback(mark)
+            if self.refuter.refutes_objective(objective):
+                raise
             for attempt in objective_attempts(objective.body, root, self.facts):
                 body = attempt.relations[0][0]
                 try:
@@ -271,12 +279,15 @@ class _Analyst:
     def _on_domain(self, prove: Callable[[], Result]) -> Result:
         """Prove a statement on the declared bounds; where that fails, on all that D implies."""
         mark, before = self.auxiliary.mark(), len(self.pending)
+        self.refuter.settled = False
         try:
             return prove()
         except NotCollected:
             self.auxiliary.rollback(mark)
             del self.pending[before:]
-            sharper = None if self.sharp else on_domain(self.model, self.facts)
+            if self.refuter.settled:
+                raise
+            sharper = None if self.sharp else on_domain(self.model, self.facts, self.refuter.domain)
             self.sharp = True
             if sharper is None:
                 raise
@@ -306,24 +317,6 @@ class _Analyst:
         if np.isnan(values).any():
             self._not_finite(values, side, constraint.name, constraint.span, frame, constraint.marks, "a side")
         return values
-
-    def _of_degree_two(self) -> bool:
-        """Whether every constraint, and an objective that is proved, is a quadratic as it is written."""
-        objective = all(f.kinds <= {"quadratic"} for f in self.statements if f.role == "objective")
-        matrices = any(v.attributes & {"psd", "nsd"} for v in self.model.variables.values())
-        return objective and not matrices and all(
-            c.kind != "matrix" and self._is_quadratic(c, self.model.lanes_of(c.over)) for c in self.model.constraints
-        )
-
-    def _is_quadratic(self, constraint: Constraint, frame: Frame) -> bool:
-        probe = Collector(self.model.lanes, Auxiliary(self.model.columns))
-        try:
-            for relation in constraint.relations:
-                sink = probe.sink(frame, CONVEX, quadratic=True)
-                probe.collect(relation.body, frame, np.ones((1,) * len(frame.shape)), sink)
-        except NotCollected:
-            return False
-        return not probe.auxiliary.count
 
     def _validate(self, body: sympy.Expr, frame: Frame) -> None:
         """Evaluate a statement that is not collected, so that indices outside their sets are reported all the same."""
@@ -414,12 +407,16 @@ class _Analyst:
         if sink is not None and (sink.squares or sink.products):
             quadratic, direction = quadratic_objective(sink, columns, sink.sense)
             if direction is not None:
-                refusal.append(self._nonconvex(sink))
+                refusal.append(not_convex(self.model, sink, self.facts, self.explain))
                 self._mark_objective_nonconvex(refusal[-1])
         self.statements = smooth_on_domain(self.statements, self.model, self.facts, self.sharp)
         smoothness = min((f.smoothness for f in self.statements), key=ROUGHNESS.index, default="smooth")
         kind, convexity = type_of(
-            self.model, self.statements, self.auxiliary.cones, smoothness, self._of_degree_two
+            self.model,
+            self.statements,
+            self.auxiliary.cones,
+            smoothness,
+            lambda: of_degree_two(self.model, self.statements),
         )
         if refusal:
             n = self.model.columns
@@ -427,7 +424,9 @@ class _Analyst:
             broken = {fact.name for fact in self.statements if not fact.ok}
             if quadratic is not None and direction is not None and sink is not None:
                 direction = within_equalities(n, quadratic, sink.sense, affine, direction)
-            witness = first_witness(self.model, broken, affine, direction, self.doubt)
+            witness = self.refuter.witness
+            if witness is None:
+                witness = first_witness(self.model, broken, affine, direction, self.doubt)
             return Analysis(
                 self.model,
                 kind,
@@ -437,11 +436,25 @@ class _Analyst:
                 tuple(refusal),
                 witness=witness,
                 direction=direction,
-                proved=lambda: self._program(kind, convexity, smoothness, None),
+                proved=lambda: self._proved(kind, convexity, smoothness),
+                on_domain=self._facts_on_domain,
+                level_sets=self.refuter.level_sets,
             )
         return self._program(
             kind, convexity, smoothness, objective_arrays(self.model, sink, columns, quadratic)
         )
+
+    def _facts_on_domain(self) -> Facts:
+        if not self.sharp:
+            self.sharp, self.facts = True, on_domain(self.model, self.facts, self.refuter.domain) or self.facts
+        return self.facts
+
+    def _proved(self, kind: str, convexity: str, smoothness: str) -> Analysis:
+        """The program of what is proved, by all provers."""
+        if not self.refuter.hopeless:
+            return self._program(kind, convexity, smoothness, None)
+        patient = analyze(self.model, doubt="none")
+        return patient if patient.proved is None else patient.proved()
 
     def _program(
         self, kind: str, convexity: str, smoothness: str, objective: ObjectiveArrays | None
@@ -479,22 +492,3 @@ class _Analyst:
             replace(f, ok=False, blame=blame, curvature="unknown", steps=()) if f.role == "objective" else f
             for f in self.statements
         ]
-
-    def _nonconvex(self, sink: Sink) -> Diagnostic:
-        objective = self.model.objective
-        assert objective is not None
-        if self.explain:
-            from optdsl.classify.blame import blame_statement
-
-            found = blame_statement(self.model, objective, Frame().as_root(), self.facts)
-            if found is not None:
-                return found
-        worst = next((p.node for p in sink.products), None) or next(s.node for s in sink.squares)
-        shape = "convex" if objective.sense == "minimize" else "concave"
-        return Diagnostic(
-            "not-solvable-yet",
-            f"`{objective.name}` is quadratic but not {shape}",
-            place_of(worst, objective.marks, objective.span),
-            f"a quadratic can be {objective.sense}d by the convex solvers when it is {shape}",
-            self.model.source,
-        )

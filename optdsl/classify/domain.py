@@ -173,9 +173,12 @@ def _domain_of(model: Model, facts: Facts, signs: Facts) -> tuple[Domain, bool]:
     return Domain(facts, rows, tuple(sources), propagate(facts.lower, facts.upper, rows)), bool(waiting)
 
 
-def on_domain(model: Model, facts: Facts) -> Facts | None:
-    """Facts on D; `facts` are those on the declared bounds. None where D says no more than these."""
-    domain = domain_of(model, facts)
+def on_domain(model: Model, facts: Facts, domain: Domain | None = None) -> Facts | None:
+    """Facts on D; `facts` are those on the declared bounds. None where D says no more than these.
+
+    domain: D where it is known.
+    """
+    domain = domain or domain_of(model, facts)
     if domain.bounds is None or not domain.helps:
         return None
     return Facts(model.lanes, domain.bounds.lower, domain.bounds.upper, known=domain, plain=facts)

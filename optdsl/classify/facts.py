@@ -64,6 +64,11 @@ class Fact:
         return self.curvature == 0
 
 
+def _place(frame: Frame) -> int:
+    """What tells a frame from others: one lane without indices is always the same one."""
+    return id(frame) if frame.shape else 0
+
+
 def _nothing(frame: Frame) -> Fact:
     """The facts of a variable where there are no lanes: no entry is looked up, so none can be missing."""
     zero = np.zeros(tuple(min(size, 1) for size in frame.shape))
@@ -103,7 +108,7 @@ class Facts:
 
     def extended(self, frame: Frame, over: nodes.Over) -> Extension:
         """The lanes of an iteration inside a frame; the same ones whenever they are asked for."""
-        key = (id(frame), over)
+        key = (_place(frame), over)
         if key not in self._extensions:
             self._extensions[key] = self.lanes.extend(frame, over)
         return self._extensions[key]
@@ -113,7 +118,7 @@ class Facts:
         fact = self._of_parts(expression, frame)
         if self.known is None or type(expression) not in (sympy.Add, nodes.Reduce) or not frame.size:
             return fact
-        key = (id(frame), expression)
+        key = (_place(frame), expression)
         if key not in self._sharp:
             self._sharp[key] = (frame, self._sharpened(expression, frame, fact))
         return self._sharp[key][1]
@@ -132,7 +137,7 @@ class Facts:
 
     def _of_parts(self, expression: sympy.Basic, frame: Frame) -> Fact:
         """The facts that the parts of an expression tell."""
-        key = (id(frame), expression)
+        key = (_place(frame), expression)
         if key not in self._memo:
             self._memo[key] = (frame, _short(self._find(expression, frame)))
         return self._memo[key][1]

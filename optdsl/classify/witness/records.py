@@ -143,6 +143,31 @@ class Witness:
         gap = between - (self.weight * first + (1 - self.weight) * second)
         return gap if self.needed == CONVEX else -gap
 
+    @property
+    def peak(self) -> bool:
+        """Whether the value between is clearly beyond both others: then no level set in between is convex either."""
+        outer, inner = self._sides
+        return inner - outer > 0.02 * (self.margin or 0.0) > 0  # the margin is a thousand times its error
+
+    @property
+    def cuts(self) -> bool:
+        """Whether both values are clearly below 0 and the one between above, or the other way around.
+
+        Of a side less the other: then what is written as `<=`, `>=` or, of a continuous function, `=` is not a convex
+        set, and no other form of it is convex.
+        """
+        outer, inner = self._sides
+        return min(-outer, inner) > 0.02 * (self.margin or 0.0) > 0
+
+    @property
+    def _sides(self) -> tuple[float, float]:
+        """The larger of both values and the one between, of what must be convex; nan where there are none."""
+        first, second, between = self.values
+        if between is None or self.vector is not None:
+            return float("nan"), float("nan")
+        sign = 1.0 if self.needed == CONVEX else -1.0
+        return max(sign * first, sign * second), sign * between
+
     def to_json(self) -> dict[str, Any]:
         """The object of the result format."""
         found: dict[str, Any] = {

@@ -70,6 +70,9 @@ class Affine:
     def __post_init__(self) -> None:
         domain = self.domain
         self.lower, self.upper = domain.lower.copy(), domain.upper.copy()
+        if not domain.matrix.shape[0]:
+            self._without_rows()
+            return
         single = np.diff(domain.matrix.indptr) == 1
         self._tighten(np.flatnonzero(single))
         rows = np.flatnonzero(~single)
@@ -84,6 +87,13 @@ class Affine:
             self._solve(self.matrix[equal][:, self.active].toarray(), self.row_lower[equal])
         if self.dense:
             self._build_walls(~equal)
+
+    def _without_rows(self) -> None:
+        nothing = np.zeros(0)
+        self.matrix, self.row_lower, self.row_upper = self.domain.matrix, nothing, nothing
+        self.active = self.free = self.solved = np.zeros(0, dtype=np.int64)
+        self.constant, self.rest = nothing, np.zeros((0, 0))
+        self.limit, self.walls = nothing, np.zeros((0, 0))
 
     def _tighten(self, rows: np.ndarray) -> None:
         matrix = self.domain.matrix

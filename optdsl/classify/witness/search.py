@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
@@ -43,28 +43,33 @@ def find_witness(
     budget_seconds: float = 1.0,
     directions: Sequence[np.ndarray] = (),
     plainly: bool = True,
+    hasty: bool = False,
 ) -> Witness | None:
     """Two points of D at which a statement is not as curved as its role needs, or None where none was found.
 
     `directions` (n,) along which the statement is known to curve the wrong way somewhere are tried first. The same
     seed gives the same witness unless the time runs out. Not `plainly`: the first that holds, whatever its numbers.
+    `hasty`: a few pairs and no more.
     """
     if not has_variables(statement.expression):
         return None
     with np.errstate(all="ignore"):  # values may be outside domains, and too large
-        return _Search(model, statement, domain, seed, budget_seconds, plainly).run(directions)
+        return _Search(model, statement, domain, seed, budget_seconds, plainly, hasty).run(directions)
 
 
 @dataclass(frozen=True, eq=False)
 class _Gaps:
     """How the inequality fails for pairs, by instance: relative failures, and whether the point between is outside.
 
-    clarity, outside (P, L); vectors (P, L, m) of matrices.
+    clarity, outside, height (P, L); vectors (P, L, m) of matrices.
     """
 
     clarity: np.ndarray
     outside: np.ndarray
     vectors: np.ndarray | None = None
+    height: np.ndarray | None = None
+    """By how much the pair shows more: of an objective that the value between is beyond both, of a constraint that it
+    is on the other side; relative to the values."""
 
 
 class _Late(Exception):
@@ -73,9 +78,16 @@ class _Late(Exception):
 
 class _Search:
     def __init__(
-        self, model: Model, statement: Statement, domain: Domain, seed: int, budget: float, plainly: bool
+        self,
+        model: Model,
+        statement: Statement,
+        domain: Domain,
+        seed: int,
+        budget: float,
+        plainly: bool,
+        hasty: bool = False,
     ) -> None:
-        self.plainly = plainly
+        self.plainly, self.hasty = plainly, hasty
         self.budget, self.deadline = budget, time.perf_counter() + budget
         self.model, self.statement, self.domain = model, statement, domain
         self.rng = np.random.default_rng(seed)
@@ -109,6 +121,10 @@ class _Search:
         gaps: list[Candidate] = []
         for direction in directions:
             yield self._along(values, pool, direction)
+        if self.hasty:
+            for zoom in (1.0, 0.1):
+                yield self._scan(values, pool, zoom)
+            return
         for zoom in ZOOMS:
             found = self._scan(values, pool, zoom)
             gaps += [c for c in found if c.kind == "domain"]
@@ -134,7 +150,10 @@ class _Search:
             if not values.matrix:
                 known = np.isfinite(one) & np.isfinite(two)
                 clarity = np.where(known & np.isfinite(middle) & (gap > 0), gap / np.where(scale > 0, scale, 1.0), 0.0)
-                return _Gaps(np.nan_to_num(clarity), known & ~np.isfinite(middle))
+                outer, inner = np.maximum(sign * one, sign * two), sign * middle
+                more = inner - outer if self.statement.role == "objective" else np.minimum(-outer, inner)
+                height = np.where(clarity > 0, np.maximum(more, 0.0) / np.where(scale > 0, scale, 1.0), 0.0)
+                return _Gaps(np.nan_to_num(clarity), known & ~np.isfinite(middle), None, height)
             known = (np.isfinite(one) & np.isfinite(two)).all(axis=(-2, -1))
             defined = known & np.isfinite(middle).all(axis=(-2, -1))
             gap = np.where(defined[..., None, None], gap, 0.0)
@@ -194,6 +213,10 @@ class _Search:
             if not asked.any():
                 continue
             gaps = self.gaps(values, pairs, weight, needed)
+            # of a constraint nothing else counts: it may be convex in another form
+            alone = self.statement.role == "constraint"
+            if self.hasty and gaps.height is not None and (alone or (gaps.height > CLEAR).any()):
+                gaps = replace(gaps, clarity=gaps.height)
             mask = asked if values.lane is None else asked[[values.lane]]
             for kind, score in (("function", gaps.clarity), ("domain", gaps.outside.astype(float))):
                 score = np.where(mask, score, 0.0)
@@ -228,6 +251,8 @@ class _Search:
         centers = centers + middle[:, None] * direction
         reach = np.minimum(high - middle, middle - low)
         for factor in (1.0, 0.3, 0.1, 1e-2, 1e-3):
+            if found and not self.plainly:
+                break
             for cap in (1e4, 10.0) if factor == 1 else (1.0,):
                 length = factor * np.minimum(reach, cap)
                 usable = length > 0

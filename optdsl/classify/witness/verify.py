@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from optdsl.classify.witness.decimals import decimal_values
 from optdsl.classify.witness.lanes import Inside, Values
 from optdsl.classify.witness.precise import EPS, SURE, Between, Precise, TooLarge, Unsure, digits
 from optdsl.classify.witness.records import CONVEX, Domain, Statement, Witness
@@ -47,6 +51,7 @@ class Judge:
     statement: Statement
     domain: Domain
     inside: Inside
+    _lanes: dict[int, Values] = field(default_factory=dict)
 
     def accept(self, candidate: Candidate) -> Witness | None:
         """The candidate as a witness, where it is one beyond doubt."""
@@ -67,9 +72,14 @@ class Judge:
     def _values(self, candidate: Candidate) -> tuple[float, float, float | None] | None:
         """The three values, None where the failure is not clear."""
         between = Between(candidate.first, candidate.second, candidate.weight)
-        context = digits()
-        found: list[tuple[Any, float]] = []
         points: tuple[np.ndarray | Between, ...] = (candidate.first, candidate.second, between)
+        if candidate.vector is None and candidate.kind != "domain" and not self.statement.conditions:
+            frame = Precise(self.model, candidate.first, None).lane_frame(self.statement.over, candidate.lane)
+            plain = decimal_values(self.model, self.statement.expression, frame, points)
+            if plain is not None:
+                return self._clear(candidate, plain, Decimal)
+        context = self.context
+        found: list[tuple[Any, float]] = []
         for k, point in enumerate(points):
             precise = Precise(self.model, point, context)
             value, error, defined = self._one(precise, candidate)
@@ -78,23 +88,42 @@ class Judge:
             if not defined:
                 return None
             found.append((value, error))
+        return self._clear(candidate, found, context.mpf)
+
+    def _clear(
+        self, candidate: Candidate, found: Sequence[tuple[Any, float]], read: Callable[[Any], Any]
+    ) -> tuple[float, float, float] | None:
+        """The three values as floats, None where the failure is not clear; `read` makes numbers of their kind."""
         (first, one), (second, two), (middle, three) = found
-        weight = context.mpf(repr(candidate.weight))
+        weight = read(repr(candidate.weight))
         gap = middle - (weight * first + (1 - weight) * second)
         gap = gap if candidate.needed == CONVEX else -gap
         scale = max(abs(first), abs(second), abs(middle))
-        error = one + two + three + self._rounding(candidate, found) + EPS * float(scale)
-        if not (gap > CLEAR * scale and gap > SURE * error):
+        error = one + two + three + self._rounding(candidate, found, read) + EPS * float(scale)
+        if not (gap > read(repr(CLEAR)) * scale and np.isfinite(error) and gap > read(repr(SURE * error))):
             return None
         return float(first), float(second), float(middle)
 
-    def _rounding(self, candidate: Candidate, found: list[tuple[Any, float]]) -> float:
+    def _rounding(
+        self, candidate: Candidate, found: Sequence[tuple[Any, float]], read: Callable[[Any], Any]
+    ) -> float:
         """How far floating-point values are from the many digits: what a reader's own computer may get."""
         points = np.array([candidate.first, candidate.second, candidate.between])
-        values = self._scalar(Values(self.model, self.statement, candidate.lane).at(points), candidate)
+        values = self._scalar(self._values_of(candidate.lane).at(points), candidate)
         if not np.isfinite(values).all():
             return float("inf")
-        return max(float(abs(many - float(few))) for (many, _), few in zip(found, values, strict=True))
+        return max(float(abs(many - read(float(few)))) for (many, _), few in zip(found, values, strict=True))
+
+    def _values_of(self, lane: int) -> Values:
+        """The statement at one instance."""
+        if lane not in self._lanes:
+            self._lanes[lane] = Values(self.model, self.statement, lane)
+        return self._lanes[lane]
+
+    @cached_property
+    def context(self) -> Any:
+        """One context of many digits for all candidates."""
+        return digits()
 
     def _one(self, precise: Precise, candidate: Candidate) -> tuple[Any, float, bool]:
         """The statement's value at one instance, its error, and whether it is defined there."""
@@ -122,7 +151,7 @@ class Judge:
         """The same in floating-point numbers: rounding is judged by what a slight move of the points does."""
         if candidate.kind == "domain":
             return None
-        values = Values(self.model, self.statement, candidate.lane)
+        values = self._values_of(candidate.lane)
         points = np.array([candidate.first, candidate.second, candidate.between])
         jitter = 1e-10 * np.random.default_rng(0).normal(size=points.shape)
         found, moved = (self._scalar(values.at(p), candidate) for p in (points, points * (1 + jitter)))
@@ -188,7 +217,7 @@ class Judge:
             return False
         try:
             for partial in self.inside.partials:
-                precise = Precise(self.model, point)
+                precise = Precise(self.model, point, self.context)
                 frame = precise.lane_frame(partial.over, None)
                 if not precise.inside(partial.conditions, frame):
                     return False
@@ -217,7 +246,7 @@ class Judge:
     def _shown(self, candidate: Candidate) -> list[Variable]:
         """The variables that occur, and those that share an affine row with one of them."""
         occurs = np.zeros(self.model.columns, dtype=bool)
-        occurs[Values(self.model, self.statement, candidate.lane).support()] = True
+        occurs[self._values_of(candidate.lane).columns] = True
         matrix = abs(self.domain.matrix)
         variables = list(self.model.variables.values())
         while True:
