@@ -6,7 +6,7 @@ from typing import Any
 
 from optdsl.answer.json_view import VERSION, json_text
 from optdsl.answer.layout import Page, left, wrapped
-from optdsl.answer.methods import LATER, Method, methods
+from optdsl.answer.methods import Method, methods
 from optdsl.answer.status import Guarantee
 from optdsl.convex.options import Option, allowed
 
@@ -17,13 +17,6 @@ def methods_text(page: Page | None = None) -> str:
     """All methods as `optdsl methods` prints them, without a line end at its end."""
     page = page or Page()
     blocks = [_method(method, page) for method in methods()]
-    later = [f"{name}, {what}" for name, what in LATER.items()]
-    blocks.append(
-        [
-            page.style("Not in this version:", "bold"),
-            *(INDENT + line for line in later),
-        ]
-    )
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
@@ -70,7 +63,6 @@ def methods_json() -> str:
         {
             "optdsl": VERSION,
             "methods": [_record(method) for method in methods()],
-            "later": [{"name": name, "what": what} for name, what in LATER.items()],
         }
     )
 

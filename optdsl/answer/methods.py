@@ -1,4 +1,4 @@
-"""The methods of the language: which of them this version has, and what is said about the others."""
+"""The methods of the language: what each takes, its options, and what is said about a name that is none."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ SOLVER_METHODS = tuple(dict.fromkeys(entry.method for entry in SOLVERS))
 
 AUTOMATIC = "auto"
 """The word for no method in particular: the one that fits is chosen."""
-
-LATER: Mapping[str, str] = {}
-"""Methods that the language names and this version has not."""
 
 _WHAT = {
     "highs": "HiGHS, called directly: simplex, interior point, branch and bound",
@@ -183,29 +180,16 @@ def available() -> tuple[str, ...]:
 
 
 def check_method(name: str, span: Span | None = None, source: Source | None = None) -> None:
-    """Raises OptionError for a name that the language does not have, or whose method is not in this version."""
+    """Raises OptionError for a name that is no method's."""
     if name in SOLVER_METHODS or name == AUTOMATIC or name in available():
         return
-    if name in LATER:
-        raise OptionError(later_method(name, span, source))
     raise OptionError(unknown_method(name, span, source))
-
-
-def later_method(name: str, span: Span | None = None, source: Source | None = None) -> Diagnostic:
-    """What is said about a method that the language has and this version has not."""
-    return Diagnostic(
-        "method-not-available",
-        f"the method {name} ({LATER[name]}) is not in this version",
-        span,
-        "leave the method out, or use one that `optdsl methods` lists",
-        source,
-    )
 
 
 def unknown_method(name: str, span: Span | None = None, source: Source | None = None) -> Diagnostic:
     """What is said about a name that no method has."""
     have = available()
-    near = closest(name, (AUTOMATIC, *have, *LATER))
+    near = closest(name, (AUTOMATIC, *have))
     hint = f"did you mean {near}?" if near else "`optdsl methods` lists all methods, and says what each takes"
     return Diagnostic("unknown-method", f"there is no method {name}", span, hint, source)
 

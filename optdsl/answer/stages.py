@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from optdsl.answer.assemble import solution_of, verdict_of
 from optdsl.answer.composite_route import composite_answer, composite_at_once, composite_form
 from optdsl.answer.explain import check_stage, program_text
-from optdsl.answer.methods import AUTOMATIC, LATER, SOLVER_METHODS, check_method, check_options, later_method
+from optdsl.answer.methods import AUTOMATIC, SOLVER_METHODS, check_method, check_options
 from optdsl.answer.provenance import Examined, provenance_of
 from optdsl.answer.seeds import checked_seed, options_with_seed, seed_among
 from optdsl.answer.solution import Route, Solution, Times
@@ -353,10 +353,10 @@ def model_name(source_name: str) -> str:
 # ------------------------------------------------------------------------------------------------------- methods
 
 
-def asked_for(model: Model, method: str | None, options: Mapping[str, Any] | None, *, later_too: bool = False) -> Asked:
+def asked_for(model: Model, method: str | None, options: Mapping[str, Any] | None) -> Asked:
     """What the caller asks for, else the file; a caller's options add to the file's where the method is the file's.
 
-    Raises OptionError for wrong names; with `later_too`, methods that this version has not yet pass.
+    Raises OptionError for wrong names.
     """
     in_file = model.method
     if method is not None or in_file is None:
@@ -366,7 +366,7 @@ def asked_for(model: Model, method: str | None, options: Mapping[str, Any] | Non
         given = options or {}
         spans = {name: span for name, span in in_file.option_spans.items() if name not in given}
         asked = Asked(in_file.method, {**in_file.options, **given}, in_file.span, model.source, spans)
-    if asked.method is not None and not (later_too and asked.method in LATER):
+    if asked.method is not None:
         check_method(asked.method, asked.span, asked.source)
         with pointing(asked):
             check_options(asked.method, asked.options)
@@ -431,9 +431,7 @@ def check_tree(
 
 
 def _verdict(model: Model, analysis: Analysis) -> Verdict:
-    asked = asked_for(model, None, None, later_too=True)
-    if asked.method is not None and asked.method in LATER:
-        return verdict_of(analysis, None, later_method(asked.method, asked.span, asked.source))
+    asked = asked_for(model, None, None)
     special = None if _of_engine(asked) else special_form(analysis)
     if special is not None:
         route = Route("cvxpy", "CLARABEL", WHY[special.type])
@@ -480,7 +478,7 @@ def explain_text(
     analysis = analyze(model, explain=True)
     if stage == "class":
         return str(_verdict(model, analysis))
-    asked = asked_for(model, None, None, later_too=True)
+    asked = asked_for(model, None, None)
     special = special_form(analysis)
     training = trained(analysis, asked.method, asked.options, _by_engine(asked, analysis))
     if training is not None:

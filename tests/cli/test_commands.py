@@ -92,7 +92,6 @@ WRONG = {
     "unknown-method": (["solve", "diet.opt", "--method", "higs"], "did you mean highs?"),
     "unknown-picture-format": (["solve", "diet.opt", "--plot", "diet.bmp"], ".svg"),
     "unknown-report-format": (["solve", "diet.opt", "--report", "diet.pdf"], "diet.html"),
-    "method-not-available": (["solve", "diet.opt", "--method", "adam"], "use one that `optdsl methods` lists"),
     "unknown-option": (["solve", "diet.opt", "--method", "highs", "--opt", "tolerance=1"], "its options are"),
     "bad-option-value": (["solve", "diet.opt", "--method", "cvxpy", "--opt", "tol=small"], "a number from"),
     "unknown-solver": (["solve", "diet.opt", "--opt", "solver=OSPQ"], "did you mean `OSQP`?"),

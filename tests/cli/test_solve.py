@@ -156,7 +156,7 @@ def test_every_way_to_choose_a_method(arguments: list[str], text: str, folder: P
     ("line", "code", "column"),
     [
         ("solve using higs", "unknown-method", 13),
-        ("solve using adam(batch = 3)", "method-not-available", 13),
+        ("solve using adam(bach = 3)", "unknown-option", 18),
         ("solve using highs(tolerance = 3)", "unknown-option", 19),
     ],
 )
