@@ -36,9 +36,9 @@ from optdsl.model.model import Let, Model
 from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import Family
 from optdsl.training.feasible import feasible_set
-from optdsl.training.lower import NotTensor
 from optdsl.training.problem import TensorProblem
 from optdsl.training.split import Members, candidates, members_of, summed_anywhere
+from optdsl.training.terms import NotTensor
 
 _ENDED = {
     Ending.ITERATION_LIMIT: Status.ITERATION_LIMIT,
@@ -271,7 +271,7 @@ def _in_batches(prepared: Prepared, watching: Watching) -> Ended:
     try:
         result = train(weighed, choice.method, settings, hooks)  # type: ignore[arg-type]
     except CheckpointError as error:
-        raise OptionError(Diagnostic("checkpoint", error.message, hint=error.hint)) from None
+        raise OptionError(Diagnostic("bad-checkpoint", error.message, hint=error.hint)) from None
     rows = result.records.copy()
     for name in ("loss", "objective"):
         rows[:, COLUMNS.index(name)] *= problem.sign

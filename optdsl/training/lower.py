@@ -7,7 +7,7 @@ but for the dimension of the members, which comes first. Sums of products become
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import sympy
@@ -20,52 +20,8 @@ from optdsl.terms.frame import Binding, Frame, FrameBuilder
 from optdsl.terms.lanes import LaneFault, Positions
 from optdsl.training.graph import BATCH, TensorGraph
 from optdsl.training.program import Numbers
-
-
-class NotTensor(Exception):
-    """An expression that is no program on whole arrays: the node and the reason in a sentence."""
-
-    def __init__(self, node: sympy.Basic, reason: str) -> None:
-        super().__init__(reason)
-        self.node, self.reason = node, reason
-
-
-@dataclass(frozen=True, eq=False)
-class Lanes:
-    """A frame, and the dimension of it along which the members at hand run (None: no such dimension).
-
-    lane_of (members,): each member's lane along that dimension; None: its own number.
-    """
-
-    frame: Frame
-    batch: int | None = None
-    lane_of: np.ndarray | None = None
-
-    def order(self, dims: Iterable[int]) -> tuple[int, ...]:
-        """Dimensions in the order of axes."""
-        return tuple(sorted(dims, key=lambda d: (d != self.batch, d)))
-
-    def length(self, dim: int) -> int:
-        return BATCH if dim == self.batch else self.frame.shape[dim]
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A node and the frame's dimensions that its axes run over."""
-
-    node: int
-    dims: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Activation:
-    """An elementwise function of a layer: its name, the nodes of its argument and of its value, and its expression."""
-
-    name: str
-    argument: int
-    value: int
-    expression: sympy.Basic
-
+from optdsl.training.reductions import REDUCERS
+from optdsl.training.terms import Activation, Lanes, NotTensor, Term
 
 ACTIVATIONS = frozenset({"relu", "pos", "sigmoid", "tanh", "softplus", "gelu", "silu", "elu", "leaky_relu"})
 
@@ -289,7 +245,7 @@ class Lowering:
         child, kept, new = self.inner(node.over, lanes, node)
         if not child.frame.size:
             return Term(self.graph.const(1.0 if node.name == "prod" else 0.0))
-        rule = _REDUCERS.get(node.name)
+        rule = REDUCERS.get(node.name)
         if rule is None:
             raise NotTensor(node, f"`{node.name}` of variables has no form on whole arrays")
         term = rule(self, node, child, new)
@@ -458,65 +414,6 @@ def _label_slots(node: sympy.Basic) -> set[tuple[sympy.Basic, nodes.VariableEntr
                 found.setdefault(slot, (slot, entry, place))
     return set(found.values())
 
-
-def _sum(lowering: Lowering, node: nodes.Reduce, lanes: Lanes, new: Sequence[int]) -> Term:
-    return lowering.sum_over(node.body, lanes, new)
-
-
-def _mean(lowering: Lowering, node: nodes.Reduce, lanes: Lanes, new: Sequence[int]) -> Term:
-    count = int(np.prod([lanes.frame.shape[d] for d in new], dtype=np.int64))
-    total = _sum(lowering, node, lanes, new)
-    return Term(lowering.graph.mul(lowering.graph.const(1.0 / count), total.node), total.dims)
-
-
-def _over_squares(lowering: Lowering, node: nodes.Reduce, lanes: Lanes, new: Sequence[int]) -> Term:
-    return lowering.sum_over(sympy.Pow(node.body, 2), lanes, new)
-
-
-def _norm2(lowering: Lowering, node: nodes.Reduce, lanes: Lanes, new: Sequence[int]) -> Term:
-    total = _over_squares(lowering, node, lanes, new)
-    return Term(lowering.graph.apply("sqrt", total.node), total.dims)
-
-
-def _norm1(lowering: Lowering, node: nodes.Reduce, lanes: Lanes, new: Sequence[int]) -> Term:
-    body = lowering.term(node.body, lanes)
-    size = Term(lowering.graph.apply("abs", body.node), body.dims)
-    return lowering.contract([size], lanes, new)
-
-
-def _last(make: str, prepare: str | None = None, back: bool = False) -> Callable[..., Term]:
-    """A reduction that works along the last axis, one new dimension after the other."""
-
-    def rule(lowering: Lowering, node: nodes.Reduce, lanes: Lanes, new: Sequence[int]) -> Term:
-        graph = lowering.graph
-        body = lowering.term(node.body, lanes)
-        value = body.node
-        missing = [d for d in new if d not in body.dims]
-        if missing and make == "logsumexp":
-            raise NotTensor(node, "its terms do not depend on all of its indices")
-        value = graph.neg(value) if back else graph.apply(prepare, value) if prepare else value
-        dims = list(body.dims)
-        for d in sorted(set(new) & set(dims), reverse=True):
-            rest = [e for e in dims if e != d]
-            value = graph.transpose(value, [dims.index(e) for e in (*rest, d)])
-            value = getattr(graph, make)(value)
-            dims = rest
-        return Term(graph.neg(value) if back else value, tuple(dims))
-
-    return rule
-
-
-_REDUCERS: dict[str, Callable[..., Term]] = {
-    "sum": _sum,
-    "mean": _mean,
-    "sumsq": _over_squares,
-    "norm1": _norm1,
-    "norm2": _norm2,
-    "norminf": _last("largest", "abs"),
-    "max": _last("largest"),
-    "min": _last("largest", back=True),
-    "logsumexp": _last("logsumexp"),
-}
 
 _RULES: dict[type, Callable[..., Term]] = {
     nodes.VariableEntry: Lowering._entry,

@@ -12,10 +12,12 @@ from optdsl.model.model import Model
 from optdsl.nlp import Pattern
 from optdsl.terms.frame import Frame
 from optdsl.terms.show import show
+from optdsl.training.derivatives import Derivatives
 from optdsl.training.graph import BATCH, VIEWS, TensorGraph
-from optdsl.training.lower import Activation, Lowering
+from optdsl.training.lower import Lowering
 from optdsl.training.program import Inputs, Program
 from optdsl.training.split import Members, Splitter
+from optdsl.training.terms import Activation
 
 WORK = 2_000_000
 """Numbers in the widest array of a chunk when all members are gone through."""
@@ -146,7 +148,7 @@ class TensorProblem:
         known = self._programs.get((kind, dtype))
         if known is not None:
             return known
-        graph = self.graph
+        graph, derivatives = self.graph, Derivatives(self.graph)
         leaves = list(self._leaves.values())
         head: list[int] = []
         found: dict[int, int] = {}
@@ -156,14 +158,14 @@ class TensorProblem:
             head = list(self._rows)
         elif kind == "gradient":
             head = [self._objective]
-            found = graph.gradient(self._objective, leaves)
+            found = derivatives.gradient(self._objective, leaves)
         elif kind == "weighted":
             head = [self._objective]
-            found = graph.gradient(self._lagrangian(), leaves)
+            found = derivatives.gradient(self._lagrangian(), leaves)
         elif kind in ("product", "weighted product"):
-            slopes = graph.gradient(self._objective if kind == "product" else self._lagrangian(), leaves)
+            slopes = derivatives.gradient(self._objective if kind == "product" else self._lagrangian(), leaves)
             directions = {self._leaves[n]: graph.direction(n, shape) for n, _, shape in self._parts}
-            tangents = graph.tangents(list(slopes.values()), directions)
+            tangents = derivatives.tangents(list(slopes.values()), directions)
             found = dict(zip(slopes, tangents, strict=True))
         else:
             assert kind == "layers"

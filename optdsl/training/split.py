@@ -21,8 +21,9 @@ from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import Family
 from optdsl.training.graph import BATCH
-from optdsl.training.lower import Lanes, Lowering, NotTensor, Term
+from optdsl.training.lower import Lowering
 from optdsl.training.program import Numbers
+from optdsl.training.terms import Lanes, NotTensor, Term
 
 
 @dataclass(frozen=True, eq=False)

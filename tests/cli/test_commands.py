@@ -98,6 +98,12 @@ WRONG = {
     "method-cannot-solve": (["solve", "whole.opt", "--method", "highs"], "cvxpy (SCIP)"),
     "cannot-write": (["solve", "diet.opt", "--out", "diet.opt/answer", "--json"], "--out needs a folder"),
     "bad-time-limit": (["solve", "diet.opt", "--time-limit", "-1"], "a number of seconds"),
+    "no-checkpoints": (["solve", "diet.opt", "--checkpoint", "state"], "adam"),
+    "no-checkpoint-folder": (["solve", "diet.opt", "--resume"], "--checkpoint DIR --resume"),
+    "bad-checkpoint": (
+        ["solve", "sum.opt", "--method", "adam", "--checkpoint", "state", "--resume"],
+        "leave --resume out",
+    ),
     "bad-seed": (["solve", "diet.opt", "--seed", "-1"], "a whole number from 0 on"),
 }
 
@@ -107,6 +113,9 @@ def test_wrong_input_is_explained_and_ends_with_two(code: str, folder: Path) -> 
     arguments, hint = WRONG[code]
     (folder / "latin.opt").write_bytes(b"var x\n# caf\xe9\n")
     (folder / "whole.opt").write_text("var k integer, in [0, 9]\nminimize (k - 2.5)^2\n")
+    (folder / "sum.opt").write_text("set ROW = 1..3\nvar w\nminimize f: sum((w - i)^2 for i in ROW)\n")
+    (folder / "state").mkdir()
+    (folder / "state" / "checkpoint.json").write_text('{"cut off')
     done = optdsl(*arguments, folder=folder)
     assert done.code == 2 and (done.out == "" or "--json" in arguments) and "Traceback" not in done.err
     assert done.err.startswith(f"error[{code}]: ") and hint in done.err

@@ -10,9 +10,9 @@ import pytest
 from optdsl.engine.problem import ModelProblem
 from optdsl.language import parse
 from optdsl.model import build
-from optdsl.training.lower import NotTensor
 from optdsl.training.problem import TensorProblem
 from optdsl.training.split import candidates, members_of
+from optdsl.training.terms import NotTensor
 
 DATA = """
 param n = 30
