@@ -21,7 +21,7 @@ from optdsl.terms.lanes import LaneFault, Positions
 from optdsl.training.graph import BATCH, TensorGraph
 from optdsl.training.program import Numbers
 from optdsl.training.reductions import REDUCERS
-from optdsl.training.terms import Activation, Lanes, NotTensor, Term
+from optdsl.training.terms import Activation, Lanes, NotTensor, Part, Term
 
 ACTIVATIONS = frozenset({"relu", "pos", "sigmoid", "tanh", "softplus", "gelu", "silu", "elu", "leaky_relu"})
 
@@ -37,6 +37,7 @@ class Lowering:
         self.origins: dict[int, sympy.Basic] = {}
         self.activations: list[Activation] = []
         self._varies: dict[sympy.Basic, bool] = {}
+        self._parts: dict[tuple[int, tuple[int, ...], bytes], Part] = {}
         self._done: dict[tuple[sympy.Basic, int], tuple[Lanes, Term]] = {}
 
     def varies(self, expression: sympy.Basic) -> bool:
@@ -308,7 +309,7 @@ class Lowering:
 
     def _dot(self, a: Term, b: Term, summed: set[int], lanes: Lanes) -> Term:
         shared = set(a.dims) & set(b.dims)
-        if shared - summed:  # a product for each lane of a common dimension
+        if shared - summed or not shared:  # a product for each lane of a common dimension, or of two sums
             product = self.join(self.graph.mul, a, b, lanes)
             return self._summed(product, summed, lanes)
         if lanes.batch in b.dims or (lanes.batch not in a.dims and a.dims > b.dims):
@@ -369,12 +370,45 @@ class Lowering:
             return self.term(then, lanes)
         if not holds.any():
             return self.term(otherwise, lanes)
-        try:
-            branches = [self.term(then, lanes), self.term(otherwise, lanes)]
-        except LaneFault:
-            raise NotTensor(node, "one of the branches has no value where the other is chosen") from None
+        branches = [self._branch(then, holds, lanes, node), self._branch(otherwise, ~holds, lanes, node)]
         (test, one, other), dims = self.align([self.floats(holds, lanes), *branches], lanes)
         return Term(self.graph.select(test, one, other), dims)
+
+    def _branch(self, branch: sympy.Basic, holds: np.ndarray, lanes: Lanes, node: sympy.Basic) -> Term:
+        """A branch over all lanes; lanes that do not take it and on which it has no value get that of any other."""
+        try:
+            return self.term(branch, lanes)
+        except LaneFault:
+            part = self._part(holds, lanes, node)
+        term = self.term(branch, part.lanes)
+        value, dims = term.node, [part.parents[d] for d in term.dims]
+        for axis, d in enumerate(dims):
+            if d in part.chosen and d != lanes.batch:
+                codes = self.numbers(part.chosen[d], Lanes(Frame((len(part.chosen[d]),))))
+                value = self.graph.take(value, axis, codes.node)
+        ordered = lanes.order(dims)
+        return Term(self.graph.transpose(value, [dims.index(d) for d in ordered]), ordered)
+
+    def _part(self, holds: np.ndarray, lanes: Lanes, node: sympy.Basic) -> Part:
+        """The lanes on which a condition of data holds."""
+        key = (id(lanes), holds.shape, holds.tobytes())
+        if key not in self._parts:
+            extension = self.lanes.filtered(lanes.frame, holds)
+            if any(len(origins) != 1 for origins in extension.parents):
+                raise NotTensor(node, "one of the branches has no value where the other is chosen")
+            origins = [origin for (origin,) in extension.parents]
+            chosen, lane_of = {}, lanes.lane_of
+            for origin in origins:
+                if origin.codes is not None:
+                    back = np.zeros(lanes.frame.shape[origin.dim], dtype=np.int64)
+                    back[origin.codes] = np.arange(len(origin.codes))
+                    chosen[origin.dim] = back
+                    if origin.dim == lanes.batch:
+                        lane_of = back if lane_of is None else back[lane_of]
+            batch = next((d for d, origin in enumerate(origins) if origin.dim == lanes.batch), None)
+            inner = Lanes(extension.child, batch, lane_of)
+            self._parts[key] = Part(lanes, inner, tuple(origin.dim for origin in origins), chosen)
+        return self._parts[key]
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import sympy
 
 from optdsl.terms import nodes
-from optdsl.training.terms import Lanes, NotTensor, Term
+from optdsl.training.terms import Lanes, Term
 
 if TYPE_CHECKING:
     from optdsl.training.lower import Lowering
@@ -30,8 +30,11 @@ def _over_squares(lowering: Lowering, node: nodes.Reduce, lanes: Lanes, new: Seq
 
 
 def _norm2(lowering: Lowering, node: nodes.Reduce, lanes: Lanes, new: Sequence[int]) -> Term:
-    total = _over_squares(lowering, node, lanes, new)
-    return Term(lowering.graph.apply("sqrt", total.node), total.dims)
+    """The root of the squares' sum; where that is 0 its slope is 0, one of the subgradients. NaN stays NaN."""
+    graph, total = lowering.graph, _over_squares(lowering, node, lanes, new)
+    none = graph.sub(graph.const(1.0), graph.apply("sign", total.node))
+    root = graph.apply("sqrt", graph.select(none, graph.const(1.0), total.node))
+    return Term(graph.select(none, graph.const(0.0), root), total.dims)
 
 
 def _norm1(lowering: Lowering, node: nodes.Reduce, lanes: Lanes, new: Sequence[int]) -> Term:
@@ -47,9 +50,6 @@ def _last(make: str, prepare: str | None = None, back: bool = False) -> Callable
         graph = lowering.graph
         body = lowering.term(node.body, lanes)
         value = body.node
-        missing = [d for d in new if d not in body.dims]
-        if missing and make == "logsumexp":
-            raise NotTensor(node, "its terms do not depend on all of its indices")
         value = graph.neg(value) if back else graph.apply(prepare, value) if prepare else value
         dims = list(body.dims)
         for d in sorted(set(new) & set(dims), reverse=True):
@@ -57,6 +57,9 @@ def _last(make: str, prepare: str | None = None, back: bool = False) -> Callable
             value = graph.transpose(value, [dims.index(e) for e in (*rest, d)])
             value = getattr(graph, make)(value)
             dims = rest
+        equal = int(np.prod([lanes.frame.shape[d] for d in new if d not in body.dims], dtype=np.int64))
+        if make == "logsumexp" and equal > 1:  # so many equal terms
+            value = graph.add(value, graph.const(float(np.log(equal))))
         return Term(graph.neg(value) if back else value, tuple(dims))
 
     return rule

@@ -1,8 +1,8 @@
 """What in a model's functions is a sum over the members of one set, and what is not.
 
 A function is f(x) = rest(x) + sum over members of f_s(x) where sums over the set enter it by addition and by factors
-of data alone. Everything else (`sqrt` of a sum over the set, a product of two such sums) cannot be estimated from
-some members, and is refused with its place.
+in which no such sum stands. Everything else (`sqrt` of a sum over the set, a product of two such sums) cannot be
+estimated from some members, and is refused with its place.
 """
 
 from __future__ import annotations
@@ -124,11 +124,12 @@ class Splitter:
             for argument in sorted(body.args, key=lambda a: len(a.atoms(nodes.ParameterEntry))):
                 yield from self._parts(argument, factors, lanes)
         elif isinstance(body, sympy.Mul):
-            varying = [a for a in body.args if lowering.varies(a) or self._sums(a)]
-            if len(varying) > 1:
-                raise NotTensor(body, f"a product of variables and a sum over {self.members.name} is no such sum")
-            data = [a for a in body.args if a not in varying]
-            yield from self._parts(varying[0], [*factors, *data], lanes)
+            summing = [a for a in body.args if self._sums(a)]
+            if len(summing) > 1:
+                raise NotTensor(body, f"a product of two sums over {self.members.name} is no such sum")
+            yield from self._parts(summing[0], [*factors, *(a for a in body.args if a != summing[0])], lanes)
+        elif isinstance(body, sympy.Pow) and body.exp == 2 and getattr(body.base, "name", "") == "norm2":
+            yield from self._parts(nodes.Reduce("sumsq", *body.base.args[1:]), factors, lanes)
         elif isinstance(body, nodes.Reduce) and not self._iterates(body.over):
             for part, is_sum in self._inside(body, lanes):
                 yield self._times(part, factors, lanes), is_sum

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,20 @@ class Lanes:
 
     def length(self, dim: int) -> int:
         return BATCH if dim == self.batch else self.frame.shape[dim]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some of the lanes of a frame.
+
+    `parents` gives for each dimension of `lanes` that of `whole`; `chosen` for each dimension of `whole` that is cut
+    the lane of the part for each of its lanes: its own, or any where it has none.
+    """
+
+    whole: Lanes
+    lanes: Lanes
+    parents: tuple[int, ...]
+    chosen: Mapping[int, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,19 @@ MODELS = {
     "two sums": ("ROW", "minimize f: sum(mean((A[1, h] * X[i, 1] - y[i])^2 for i in ROW) * h + a[h]^2 for h in H)"),
     "inner set first": ("ROW", "minimize f: sum((A[j, h] * X[i, j] - y[i])^2 for j in P, h in H, i in ROW)"),
     "softmax by hand": ("ROW", "minimize f: sum(softmax(X @ A) * outer(y, a))"),
+    "factors of variables": (
+        "ROW",
+        "minimize f: exp(w[1]) * mean(score[i]^2 for i in ROW) + sum(tanh(score[i]) for i in TRAIN) / (1 + b^2)",
+    ),
+    "two sums apart": ("ROW", "minimize f: sum(tanh(score[i]) * w[j] for i in ROW, j in P)"),
+    "square of a norm": ("ROW", "minimize f: norm2(X @ w - y)^2 / n + norm_fro(tanh(X @ A) @ A.T - X)^2"),
+    "equal terms": ("ROW", "minimize f: sum(logsumexp(score[i] + a[h] * 0 for h in H, j in P) for i in ROW)"),
+    "branches that end": (
+        "ROW",
+        """minimize f: sum(((score[i] - score[i - 1] if i > 1 else b) * y[i])^2 for i in ROW) +
+          mean((tanh(score[i + 1]) if i + 1 in ROW else 0.5)^2 for i in TRAIN) +
+          sum((A[j + 1, h] - A[j, h] if j < 4 else A[j, h]) * score[i] for i in ROW, j in P, h in H)""",
+    ),
     "branches": ("ROW", "minimize f: sum((score[i] if hit[i] = 1 else score[i]^2 / 2) for i in ROW)"),
     "power": ("ROW", "minimize f: sum((1 + score[i]^2)^1.5 + 2^score[i] for i in ROW)"),
     "constraints": (
@@ -157,6 +170,16 @@ def test_single_precision_is_the_same_to_its_rounding(name: str) -> None:
     np.testing.assert_allclose(gradient, exact, rtol=1e-3, atol=1e-4 * np.abs(exact).max())
 
 
+def test_the_norm_of_zeros_has_a_slope() -> None:
+    tensors, _ = problem_of("minimize f: sum(score[i] for i in ROW) + norm2(w)", "ROW")
+    plain, _ = problem_of("minimize f: sum(score[i] for i in ROW) + 0 * sum(R) + sumsq(w)", "ROW")
+    x, direction = np.zeros(len(tensors.start)), point(len(tensors.start), 1)
+    np.testing.assert_allclose(tensors.gradient(x)[:5], plain.gradient(x)[:5], atol=1e-12)
+    assert np.isfinite(tensors.hessian_product(x, np.zeros(0), direction)).all()
+    x[0] = np.nan
+    assert np.isnan(tensors.objective(x))
+
+
 def test_chunks_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     over, text = MODELS["network"]
     tensors, lanes = problem_of(text, over)
@@ -179,7 +202,7 @@ def test_a_batch_of_a_network_picks_its_labels_from_the_logits() -> None:
 REFUSED = {
     "minimize f: sqrt(sum(score[i]^2 for i in ROW))": "sqrt of a sum over ROW",
     "minimize f: log(mean(exp(score[i]) for i in ROW))": "log of a sum over ROW",
-    "minimize f: sum(score[i] for i in ROW) * w[1]": "product",
+    "minimize f: sum(score[i] for i in ROW) * sum(score[i] + 1 for i in TRAIN)": "a product of two sums over ROW",
     "minimize f: max(score[i] for i in ROW)": "`max` over ROW",
     "minimize f: sum(score[i] * score[k] for i in ROW, k in ROW)": "twice",
     "minimize f: max(sum(score[i] * j for i in ROW) for j in P)": "`max` of sums over ROW",
