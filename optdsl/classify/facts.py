@@ -238,6 +238,10 @@ class Facts:
     def _reduce(self, node: nodes.Reduce, frame: Frame) -> Fact:
         row = REDUCTIONS[node.name]
         extension = self.extended(frame, node.over)
+        if node.name in ("sum", "mean") and extension.child.size > HUGE and _is_linear(node.body):
+            shape = (1,) * len(frame.shape)
+            ends = np.full(shape, -np.inf), np.full(shape, np.inf)
+            return Fact(*ends, np.zeros(shape), np.full(shape, int(SMOOTH)), f"`{node.name}`")
         fact = self.find(node.body, extension.child)
         extra = [self.lanes.numbers(e, frame).reshape(-1)[0] for e in node.extra]
         fold = Fold(extension, [fact.lo, fact.hi, fact.curvature, fact.smooth])
@@ -419,6 +423,21 @@ def _product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _spread_to(value: np.ndarray, fold: Fold) -> np.ndarray:
     return np.broadcast_to(value, np.shape(fold.groups.count) if np.ndim(value) == 0 else np.shape(value))
+
+
+HUGE = 30_000_000
+"""Lanes of a linear sum beyond which its bounds are not computed: it is affine whatever its data are."""
+
+
+def _is_linear(expression: sympy.Basic) -> bool:
+    """Whether an expression is linear in the variables by its nodes: sums of data times one entry of a variable."""
+    if not has_variables(expression) or isinstance(expression, nodes.VariableEntry):
+        return True
+    if isinstance(expression, sympy.Add):
+        return all(_is_linear(a) for a in expression.args)
+    if isinstance(expression, sympy.Mul):
+        return sum(has_variables(a) for a in expression.args) == 1 and all(_is_linear(a) for a in expression.args)
+    return isinstance(expression, nodes.Reduce) and expression.name == "sum" and _is_linear(expression.body)
 
 
 def _unknown(frame: Frame, reason: str) -> Fact:

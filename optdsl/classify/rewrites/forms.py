@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import sympy
 
 from optdsl.classify.collect import Collector
@@ -17,6 +18,7 @@ from optdsl.classify.rewrites.parts import apply, is_apply
 from optdsl.classify.rewrites.place import Place
 from optdsl.classify.sink import Auxiliary
 from optdsl.terms import nodes
+from optdsl.terms.frame import Frame, FrameBuilder
 from optdsl.terms.nodes import has_variables
 
 
@@ -27,11 +29,35 @@ def form(expression: sympy.Expr, place: Place) -> Forms | None:
     key = (id(place.frame), expression)
     if key not in place.forms:
         found = None
-        if _degree(expression) == 2:
-            columns = len(place.facts.lower)
-            found = forms_of(Collector(place.facts.lanes, Auxiliary(columns)), expression, place.frame)
+        if _degree(expression) == 2 and _may_be_semidefinite(expression, place):
+            found = _forms(expression, place, place.frame)
         place.forms[key] = (place.frame, found if found is not None and found.curved else None)
     return place.forms[key][1]
+
+
+MANY, SOME = 2_000, 5
+"""From so many lanes on, a few of them are looked at first: so many along each dimension."""
+
+
+def _may_be_semidefinite(expression: sympy.Expr, place: Place) -> bool:
+    """False where a few lanes out of many show that the matrices are not semidefinite in all lanes, of either sign."""
+    if place.frame.size < MANY:
+        return True
+    builder = FrameBuilder(place.frame)
+    for dim in range(len(place.frame.shape)):
+        size = builder.frame().shape[dim]
+        if size > SOME:
+            chosen = np.zeros(size, dtype=bool)
+            chosen[np.linspace(0, size - 1, SOME).astype(np.int64)] = True
+            builder.filter(builder.frame().along(dim, chosen))
+    found = _forms(expression, place, builder.frame().as_root())
+    if found is None or not found.curved:
+        return True
+    return any(found.is_sum_of_squares(sign) or found.is_convex(sign) for sign in (1.0, -1.0))
+
+
+def _forms(expression: sympy.Expr, place: Place, frame: Frame) -> Forms | None:
+    return forms_of(Collector(place.facts.lanes, Auxiliary(len(place.facts.lower))), expression, frame)
 
 
 def _degree(expression: sympy.Basic) -> float:
