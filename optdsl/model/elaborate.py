@@ -142,7 +142,7 @@ class Elaborator(Indexing):
                 )
             return Arr(value)
         if node.name in context.arguments:
-            return context.arguments[node.name]
+            return shapes.anew(self.marker, context.arguments[node.name])
         if node.name == "pi" and "pi" not in self.workspace.symbols:
             return Arr(sympy.pi)
         symbol = self.workspace.lookup(node.name, node.span, context)
@@ -150,7 +150,7 @@ class Elaborator(Indexing):
             return self.entry_array(symbol, node.span, context)
         if isinstance(symbol, LetSymbol):
             self._require_data(symbol, node.span, context)
-            return symbol.array
+            return shapes.anew(self.marker, symbol.array)
         self._no_value(symbol, node.span)
         raise AssertionError
 
@@ -450,7 +450,7 @@ class Elaborator(Indexing):
             nodes.VariableEntry, nodes.ParameterEntry
         ):
             self.marker.spans[entry] = node.span
-        return result
+        return shapes.anew(self.marker, result)
 
     def _call(self, node: tree.Call, context: Context) -> Arr:
         if node.name in REFUSED and node.name not in self.workspace.symbols:

@@ -8,7 +8,7 @@ ones when a statement is finished (`optdsl.model.canonical`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sympy
 
@@ -154,6 +154,16 @@ def replace_in(
         for c in array.conditions
     )
     return marker.replace(array.body, mapping), conditions
+
+
+def anew(marker: Marker, array: Arr) -> Arr:
+    """The same array with indices of its own: two uses of a name may stand one inside a reduction of the other."""
+    if not array.axes:
+        return array
+    mapping = {index: marker.fresh(marker.names.get(index)) for index in array.indices}
+    body, conditions = replace_in(marker, array, mapping)
+    axes = tuple(replace(a, prefix=tuple(p.xreplace(mapping) for p in a.prefix)) if a.prefix else a for a in array.axes)
+    return Arr(body, axes, tuple(mapping.values()), conditions)
 
 
 def at(marker: Marker, array: Arr, slots: Sequence[sympy.Expr]) -> tuple[sympy.Expr, tuple[DomainCondition, ...]]:

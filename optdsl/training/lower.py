@@ -93,7 +93,7 @@ class Lowering:
         key = (expression, id(lanes))
         found = self._done.get(key)
         if found is None:
-            term = self._term(expression, lanes)
+            term = self._settled(self._term(expression, lanes))
             found = self._done[key] = (lanes, term)  # the frame is kept, so that its identity stays its own
             self.origins.setdefault(term.node, expression)
         return found[1]
@@ -121,7 +121,11 @@ class Lowering:
     def join(self, operation: Callable[[int, int], int], a: Term, b: Term, lanes: Lanes) -> Term:
         """An elementwise operation of two terms."""
         (left, right), dims = self.align([a, b], lanes)
-        return Term(operation(left, right), dims)
+        return self._settled(Term(operation(left, right), dims))
+
+    def _settled(self, term: Term) -> Term:
+        """A term that came out as one number (0 times an array is 0) runs over no dimension."""
+        return term if self.graph.shapes[term.node] else Term(term.node)
 
     def _add(self, expression: sympy.Add, lanes: Lanes) -> Term:
         # what picks by a label comes last: it may be picked from what the others computed

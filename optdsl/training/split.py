@@ -145,10 +145,15 @@ class Splitter:
         return term
 
     def _sums(self, expression: sympy.Basic) -> bool:
-        return self.lowering.varies(expression) and any(
-            isinstance(each.set, nodes.NamedSet) and each.set.name in self.members.names
-            for each in expression.atoms(nodes.Each)
-        )
+        """Whether a sum of variables over the members stands in it (sums of data alone are numbers)."""
+        if isinstance(expression, nodes.Over):
+            return self._iterates(expression)
+        if isinstance(expression, nodes.Each):
+            return isinstance(expression.set, nodes.NamedSet) and expression.set.name in self.members.names
+        if not self.lowering.varies(expression):
+            return False
+        kinds = nodes.Over | nodes.Each
+        return any(self._sums(a) for a in expression.args if isinstance(a, kinds) or self.lowering.varies(a))
 
     def _inside(self, node: nodes.Reduce, lanes: Lanes) -> Iterable[tuple[Term, bool]]:
         """The parts of a sum or mean over something else, in which sums over the members stand."""

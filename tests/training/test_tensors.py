@@ -90,6 +90,14 @@ MODELS = {
     ),
     "two sums apart": ("ROW", "minimize f: sum(tanh(score[i]) * w[j] for i in ROW, j in P)"),
     "square of a norm": ("ROW", "minimize f: norm2(X @ w - y)^2 / n + norm_fro(tanh(X @ A) @ A.T - X)^2"),
+    "nothing times something": (
+        "ROW",
+        "minimize f: sum(mean(sum(X[i, j] * w[j] for j in P if j > 4) * score[i] * a[h] for i in ROW) for h in H)",
+    ),
+    "means of data": (
+        "ROW",
+        "minimize f: sum((score[i] - w[1] * mean(y))^2 for i in ROW) + exp(b * mean(y)) + w[2] * mean(hit) * norm2(y)",
+    ),
     "equal terms": ("ROW", "minimize f: sum(logsumexp(score[i] + a[h] * 0 for h in H, j in P) for i in ROW)"),
     "branches that end": (
         "ROW",
