@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,16 @@ from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis
 from optdsl.convex.lower import NamedPart
 from optdsl.convex.program import Progress
+from optdsl.convex.warm import WarmSolver
 from optdsl.engine.lower import NotLowered
 from optdsl.engine.native import tiers
 from optdsl.engine.problem import ModelProblem
 from optdsl.engine.roughness import StatementBodies, jumping, kinked, statements_of
 from optdsl.engine.starts import start_of
 from optdsl.errors import Diagnostic, NotSolvable, OptionError
-from optdsl.methods.driver import COLUMNS, Ending, Limits, Outcome, Record, drive
+from optdsl.methods.driver import COLUMNS, Ending, Limits, Method, Outcome, Record, drive
 from optdsl.methods.escape import LocalAnswer, solve_locally
+from optdsl.methods.interior_point.method import InteriorPoint, Warm
 from optdsl.methods.interior_point.unbounded import ray as endless
 from optdsl.methods.second_order import Curvature, check
 from optdsl.model.faults import place_of
@@ -47,6 +50,8 @@ class Watching:
     time_limit: float | None = None
     progress: Callable[[Progress], None] | None = None
     stop: Callable[[], bool] | None = None
+    warm: WarmSolver | None = None
+    """Keeps where the last run ended, from which the next one starts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +268,7 @@ def _run(prepared: Prepared, watching: Watching) -> Ended:
     method = make_method(prepared.choice, prepared.options)
     limits = _limits(prepared, watching)
     rough = _rough(prepared.analysis)
-    two = prepared.model.columns == 2
+    two, given = prepared.model.columns == 2, prepared.given
     minima: tuple[Place, ...] = ()
     if prepared.choice.inner:
         exact = _problem(prepared.analysis, 0.0, problem.domain_rows, prepared.lift) if rough == "kinks" else problem
@@ -277,10 +282,15 @@ def _run(prepared: Prepared, watching: Watching) -> Ended:
             outcome, note = look_by_values(problem, method, outcome, limits)
         return Ended(problem, LocalAnswer(outcome, None, (), tuple(filter(None, (note,)))), rough)
     else:
-        answer = solve_locally(problem, method, limits, _watcher(problem, watching), keep_path=two)
+        last = _last(problem, watching)
+        warm = method if last is None else _warmed(problem, method, last)
+        answer = solve_locally(problem, warm, limits, _watcher(problem, watching), keep_path=two)
+        given = given or last is not None
     if not prepared.asked:
-        look = look_again(problem, method, answer, limits, prepared.given)
+        look = look_again(problem, method, answer, limits, given)
         answer = replace(look.answer, notes=(*look.answer.notes, *filter(None, (look.note,))))
+    if watching.warm is not None and answer.outcome.ending is Ending.CONVERGED and not rough:
+        watching.warm.local = answer.outcome
     if not rough and stuck_at_tip(problem, answer):
         return Ended(problem, answer, "tips", minima)
     if rough != "kinks":
@@ -290,6 +300,23 @@ def _run(prepared: Prepared, watching: Watching) -> Ended:
         return _problem(prepared.analysis, smoothing, problem.domain_rows, lift)
 
     return replace(sharpened(problem, answer, method, remake, prepared.lift, limits), minima=minima)
+
+
+def _last(problem: ModelProblem, watching: Watching) -> Outcome | None:
+    """Where the last run with the same columns and rows ended, if there was one."""
+    last = None if watching.warm is None else watching.warm.local
+    if not isinstance(last, Outcome):
+        return None
+    fits = len(last.x) == problem.width and len(last.row_multipliers) == problem.count
+    return last if fits else None
+
+
+def _warmed(problem: ModelProblem, method: Method[Any], last: Outcome) -> Method[Any]:
+    """The method with the last multipliers, where it takes any; the problem starts where the last run ended."""
+    problem.start = np.clip(last.x, problem.lower, problem.upper)
+    if isinstance(method, InteriorPoint):
+        return replace(method, warm=Warm(last.row_multipliers, last.bound_multipliers))
+    return method
 
 
 def _limits(prepared: Prepared, watching: Watching) -> Limits:

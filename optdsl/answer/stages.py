@@ -285,7 +285,7 @@ def _solve_by_engine(analysis: Analysis, asked: Asked, controls: Controls, clock
         prepared = _engine().prepare(analysis, asked.method, asked.options)
     controls.enter("solving")
     with clock.lap("solve"), pointing(asked):
-        watching = _engine().Watching(controls.time_limit, controls.progress, controls.stop)
+        watching = _engine().Watching(controls.time_limit, controls.progress, controls.stop, controls.warm)
         solution: Solution = _engine().run(prepared, watching)
     return solution
 

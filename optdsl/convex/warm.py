@@ -19,7 +19,12 @@ _ARRAYS = ("cost", "row_lower", "row_upper", "lower", "upper")
 
 @dataclass(eq=False)
 class WarmSolver:
-    """Keeps the HiGHS instance of the last linear program; other programs are solved afresh. Threads take turns."""
+    """Keeps the HiGHS instance of the last linear program; other programs are solved afresh. Threads take turns.
+
+    `local` is where the last run of a local method ended, kept for the next one.
+    """
+
+    local: Any = None
 
     _lock: Lock = field(default_factory=Lock)
     _session: Any = None
