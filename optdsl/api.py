@@ -197,7 +197,8 @@ class Compiled:
     ) -> Solution:
         """The checked answer with this data in addition to, or instead of, the compiled one; as `Model.solve`.
 
-        Where HiGHS solves it and only numbers moved, it goes on from the last answer.
+        Where only numbers moved it goes on from the last answer: from HiGHS's basis, or from the built-in engine's
+        point and multipliers.
         """
         from optdsl.answer.stages import Controls, solve_tree
 
