@@ -19,11 +19,14 @@ from optdsl.model.model import Model
 from optdsl.model.names import names_in
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
-from optdsl.terms.lanes import Family
+from optdsl.terms.lanes import Family, LaneFault
 from optdsl.training.graph import BATCH
 from optdsl.training.lower import Lowering
 from optdsl.training.program import Numbers
 from optdsl.training.terms import Lanes, NotTensor, Term
+
+MOST_MARKS = 20_000_000
+"""Numbers in the array that marks which members a condition on indices around a sum picks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,13 +177,16 @@ class Splitter:
             body = nodes.Apply("abs", body)
         elif node.name not in ("sum", "mean"):
             raise NotTensor(node, f"`{node.name}` over {self.members.name} is no sum over {self.members.name}")
-        child, kept, new = self.lowering.inner(over, lanes, node)
+        try:
+            child, kept, new = self.lowering.inner(over, lanes, node)
+        except NotTensor:
+            return self._by_condition(node, body, lanes)
         if not child.frame.size:
             return Term(self.lowering.graph.const(0.0))
         batch, codes = self._dimension(over, child.frame, node)
         if batch not in new:
             raise NotTensor(node, "the members of this depend on indices around it")
-        child, mask = self._along(child.frame, batch, codes)
+        child, mask = self._along(child.frame, batch, codes, node)
         if mask is None:
             total = self.lowering.sum_over(body, child, new)
         else:
@@ -191,6 +197,37 @@ class Splitter:
             count = int(np.prod([child.frame.shape[d] for d in new], dtype=np.int64))
             total = Term(self.lowering.graph.mul(self.lowering.graph.const(1.0 / count), total.node), total.dims)
         return self.lowering._renamed(total, kept, lanes)
+
+    def _by_condition(self, node: nodes.Reduce, body: sympy.Basic, lanes: Lanes) -> Term:
+        """A sum or mean over those members that a condition on indices around it picks: 0 times what it leaves out.
+
+        `mean(e[i] for i in ROW if group[i] = g)` for each g, as one product with the members' groups.
+        """
+        lowering, over = self.lowering, node.over
+        own = {slot for each in over.iterators for slot in each.slots} - set(lanes.frame.bindings or {})
+        alone = [c for c in over.conditions if c.atoms(nodes.Index) <= own]  # these leave members out for good
+        dense = nodes.over(over.iterators, alone)
+        child, kept, new = lowering.inner(dense, lanes, node)
+        if len(alone) == len(over.conditions) or child.frame.size > MOST_MARKS:
+            raise NotTensor(node, "the members of this depend on indices around it")
+        holds = np.ones((1,) * len(child.frame.shape), dtype=bool)
+        for condition in over.conditions:
+            if condition in alone:
+                continue
+            holds = holds & np.asarray(lowering.lanes.numbers(condition, child.frame), dtype=bool)
+        weights = np.broadcast_to(holds, child.frame.shape).astype(np.float64)
+        if node.name == "mean":
+            weights = weights / weights.sum(axis=tuple(new), keepdims=True)
+        batch, codes = self._dimension(dense, child.frame, node)
+        if batch not in new:
+            raise NotTensor(node, "the members of this depend on indices around it")
+        inner, mask = self._along(child.frame, batch, codes, node)
+        try:
+            each = lowering.term(body, inner)
+        except LaneFault:
+            raise NotTensor(node, "this has no value for the members that its condition leaves out") from None
+        factors = [each, lowering.floats(weights, inner), *([] if mask is None else [mask])]
+        return lowering._renamed(lowering.contract(factors, inner, new), kept, lanes)
 
     def _iterates(self, over: nodes.Over) -> bool:
         return any(isinstance(e.set, nodes.NamedSet) and e.set.name in self.members.names for e in over.iterators)
@@ -209,7 +246,9 @@ class Splitter:
             raise NotTensor(node, f"the members of {self.members.name} are no index of their own here")
         return reach[0], codes.reshape(-1)
 
-    def _along(self, frame: Frame, batch: int, codes: np.ndarray) -> tuple[Lanes, Term | None]:
+    def _along(
+        self, frame: Frame, batch: int, codes: np.ndarray, node: sympy.Basic
+    ) -> tuple[Lanes, Term | None]:
         """The lanes with their members, and where some members have no lane, what is 1 for those that have one."""
         count = self.members.count
         if len(codes) == count and (codes == np.arange(count)).all():
@@ -218,7 +257,7 @@ class Splitter:
         known = self._lane_maps.get(key)
         if known is None:
             if len(np.unique(codes)) < len(codes):
-                raise NotTensor(sympy.Integer(0), f"a member of {self.members.name} stands in it several times")
+                raise NotTensor(node, f"a member of {self.members.name} stands in it several times")
             lane_of = np.zeros(count, dtype=np.int64)
             lane_of[codes] = np.arange(len(codes))
             mask = np.zeros(count)

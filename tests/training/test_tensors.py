@@ -98,6 +98,15 @@ MODELS = {
         "ROW",
         "minimize f: sum((score[i] - w[1] * mean(y))^2 for i in ROW) + exp(b * mean(y)) + w[2] * mean(hit) * norm2(y)",
     ),
+    "groups": (
+        "ROW",
+        """minimize f: sum(mean(score[i]^2 for i in ROW if label[i] = g)^1 * c[g] for g in C) +
+          sum(mean(score[i]^2 for i in ROW if i > j) * w[j] for j in P)
+        subject to
+          gap[g in C]: mean(sigmoid(score[i]) * c[g] for i in TRAIN if label[i] = g) <= 0.5
+          sure[g in C]: mean(log(y[i]) * score[i] for i in ROW if y[i] > 0.1 and label[i] = g) <= 3
+          each[g in C, j in P]: sum(X[i, j] * score[i]^2 for i in ROW if label[i] = g or i = j) >= -1""",
+    ),
     "equal terms": ("ROW", "minimize f: sum(logsumexp(score[i] + a[h] * 0 for h in H, j in P) for i in ROW)"),
     "branches that end": (
         "ROW",
@@ -214,7 +223,7 @@ REFUSED = {
     "minimize f: max(score[i] for i in ROW)": "`max` over ROW",
     "minimize f: sum(score[i] * score[k] for i in ROW, k in ROW)": "twice",
     "minimize f: max(sum(score[i] * j for i in ROW) for j in P)": "`max` of sums over ROW",
-    "minimize f: sum(mean(score[i]^2 for i in ROW if i > j) for j in P)": "depend on indices around",
+    "minimize f: sum(mean(score[i + 1]^2 for i in ROW if i < 30 - j) for j in P)": "no value for the members",
 }
 
 
