@@ -315,7 +315,9 @@ def put(values: np.ndarray, axis: int, codes: np.ndarray, out: np.ndarray) -> No
     out.fill(0.0)
     if not len(codes):
         return
-    order = np.argsort(codes, kind="stable")
+    # NumPy sorts numbers of 16 bits by their digits, several times faster than longer ones
+    keys = codes.astype(np.uint16) if out.shape[axis] <= 65_536 else codes
+    order = np.argsort(keys, kind="stable")
     ordered = codes[order]
     first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     sums = np.add.reduceat(np.take(values, order, axis=axis), first, axis=axis)
