@@ -37,7 +37,7 @@ from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import Family
 from optdsl.training.feasible import feasible_set
 from optdsl.training.problem import TensorProblem
-from optdsl.training.split import Members, candidates, members_of, summed_anywhere
+from optdsl.training.split import Members, candidates, members_of, summed_anywhere, unnamed_range
 from optdsl.training.terms import NotTensor
 
 _ENDED = {
@@ -207,6 +207,11 @@ def _members(model: Model, choice: TrainingChoice) -> Members:
                 Diagnostic("bad-option-value", message, None, f"sets that the objective sums over: {have}")
             )
         return members_of(model, choice.over)
+    unnamed = None if names else unnamed_range(model)
+    if unnamed is not None:
+        message = f"the objective sums over {unnamed}, which has no name, so there is nothing to look at in batches"
+        hint = f"declare it, as `set ROW = {unnamed}`, and write `for i in ROW`"
+        raise OptionError(Diagnostic("bad-option-value", message, None, hint))
     names = names or summed_anywhere(model)  # what stands in the way is then told with its place
     if not names:
         message = "the objective sums over no declared set, so there is nothing to look at in batches"
@@ -377,12 +382,17 @@ def _solution(prepared: Prepared, ended: Ended) -> Solution:
     )
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def _words(result: TrainingRun) -> tuple[str, ...]:
     """What a person should hear about a run: how it ended, and which parameters these are."""
     kept = (
         f"{result.kept.value}, those of epoch {result.kept_epoch}" if result.kept.name == "BEST" else result.kept.value
     )
-    words = [f"{result.ending.value} ({result.epochs} epochs, {result.steps} steps); the answer holds {kept}"]
+    done = f"{_counted(result.epochs, 'epoch')}, {_counted(result.steps, 'step')}"
+    words = [f"{result.ending.value} ({done}); the answer holds {kept}"]
     fault = result.fault
     if fault is not None:
         where = f" in `{fault.culprit}`" if fault.culprit else ""

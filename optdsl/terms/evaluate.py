@@ -365,14 +365,14 @@ def _reduce(lanes: Lanes, node: nodes.Reduce, frame: Frame) -> np.ndarray:
     kept = extension.kept_dims()
     if linear and extension.new_dims and len(kept) + len(extension.new_dims) == len(extension.child.shape):
         return _contract(lanes, node.body, extension)
-    value = np.asarray(lanes.numbers(node.body, extension.child))
-    extra = [float(lanes.numbers(e, frame).reshape(-1)[0]) for e in node.extra]
-    fold = Fold(extension, [value])
-    if row.empty is None and fold.some_empty:
-        at = fold.empty_lane()
+    if row.empty is None and (bare := Fold(extension, [])).some_empty:  # told before what the body may not have
+        at = bare.empty_lane()
         lane = lanes.lane(frame, tuple(at.get(d, 0) for d in range(len(frame.shape))))
         known = {i: label for i, label in lane.items() if frame.bindings and frame.bindings[i].dim in at}
         raise LaneFault("empty", node, known, function=node.name)
+    value = np.asarray(lanes.numbers(node.body, extension.child))
+    extra = [float(lanes.numbers(e, frame).reshape(-1)[0]) for e in node.extra]
+    fold = Fold(extension, [value])
     return fold.result(row.kernel(fold.members(value), fold.groups, *extra))
 
 

@@ -20,6 +20,7 @@ from optdsl.model.names import names_in
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.lanes import Family, LaneFault
+from optdsl.terms.show import show
 from optdsl.training.graph import BATCH
 from optdsl.training.lower import Lowering
 from optdsl.training.program import Numbers
@@ -75,6 +76,16 @@ def candidates(model: Model) -> list[str]:
 def summed_anywhere(model: Model) -> list[str]:
     """Sets over which any reduction of the objective runs, the largest first."""
     return [] if model.objective is None else _by_size(model, model.objective.body.atoms(nodes.Reduce))
+
+
+def unnamed_range(model: Model) -> str | None:
+    """The text of a range without a name that an outermost sum of the objective runs over, if there is one."""
+    if model.objective is not None:
+        for node in _outermost(model.objective.body):
+            for each in node.over.iterators:
+                if isinstance(each.set, nodes.RangeSet):
+                    return show(each.set)
+    return None
 
 
 def _by_size(model: Model, reductions: Iterable[nodes.Reduce]) -> list[str]:
@@ -257,7 +268,7 @@ class Splitter:
         known = self._lane_maps.get(key)
         if known is None:
             if len(np.unique(codes)) < len(codes):
-                raise NotTensor(node, f"a member of {self.members.name} stands in it several times")
+                raise NotTensor(node, f"members of {self.members.name} have different numbers of terms in it")
             lane_of = np.zeros(count, dtype=np.int64)
             lane_of[codes] = np.arange(len(codes))
             mask = np.zeros(count)

@@ -14,7 +14,7 @@ import pytest
 import optdsl
 from optdsl.answer import stochastic_methods
 from optdsl.answer.training_route import STOCHASTIC
-from optdsl.errors import NotSolvable, OptionError
+from optdsl.errors import ModelError, NotSolvable, OptionError
 
 REGRESSION = """
 param n = 60
@@ -155,12 +155,50 @@ def test_a_rate_far_too_high_says_so() -> None:
         (LOGISTIC, {"moment": 1}, "no option `moment`"),
         (REGRESSION + "minimize loss: sqrt(sum(score[i]^2 for i in ROW))", {}, "is no sum over ROW"),
         (REGRESSION + "minimize loss: w[1]^2", {}, "sums over no declared set"),
+        (REGRESSION + "minimize loss: sum((score[i] - 1)^2 for i in 1..n)", {}, "sums over 1..n, which has no name"),
+        (
+            REGRESSION + "set PART[j in P] = {i in ROW if i>j}\nminimize loss: sum(b^2 for j in P, i in PART[j])",
+            {},
+            "members of P have different numbers of terms",
+        ),
         (REGRESSION + "var k integer\nminimize loss: sum((score[i] - k)^2 for i in ROW)", {}, "must be whole"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_refused_with_the_reason(text: str, options: dict, message: str) -> None:
     with pytest.raises((NotSolvable, OptionError), match=message):
         optdsl.parse(text).solve(method="adam", options=options)
+
+
+@pytest.mark.parametrize("method", ["adam", None])
+def test_a_mean_over_an_empty_group_is_told_with_the_group(method: str | None) -> None:
+    text = LOGISTIC + "subject to\n  some[g in {0, 7}]: mean(score[i] for i in ROW if y[i] = g) <= 1\n"
+    with pytest.raises(ModelError, match="at g = 7 runs over nothing"):
+        optdsl.parse(text).solve(method=method)
+
+
+def test_a_slope_that_is_missing_at_the_start_is_told_as_such() -> None:
+    text = REGRESSION + "minimize loss: sum(sqrt(score[i]^2) for i in ROW)\n"
+    solution = optdsl.parse(text).solve(method="adam")
+    assert solution.status.word == "numerical_error"
+    assert any("no finite slope at the start" in note for note in solution.notes)
+
+
+def test_a_norm_may_start_at_zero_and_one_epoch_is_counted_in_words() -> None:
+    text = REGRESSION + "minimize loss: average_loss + 0.1 * norm2(w)\n"
+    solution = optdsl.parse(text).solve(method="adam", options={"epochs": 1, "batch": 60})
+    assert solution.status.word == "feasible"
+    assert any("(1 epoch, 1 step)" in note for note in solution.notes)
+
+
+def test_fairness_between_many_groups_holds_on_the_full_data() -> None:
+    text = LOGISTIC + """
+    subject to
+      gap[g in 0..2]: mean(sigmoid(score[i]) for i in ROW if mod(i, 3) = g) - mean(sigmoid(score)) <= 0.01
+    """
+    model = optdsl.parse(text)
+    solution = model.solve(method="adam", options={"epochs": 300, "batch": 15, "rate": "cosine(0.05)"})
+    assert solution.status.word == "feasible"
+    assert solution.objective == pytest.approx(model.solve().objective, rel=5e-3)
 
 
 def test_the_check_says_how_it_would_be_trained() -> None:

@@ -275,6 +275,8 @@ class _Run:
         if not (math.isfinite(there) and np.isfinite(self.gradient).all() and np.isfinite(rows).all()):
             culprit = self.problem.culprit(begin, members)
             text = "this batch has no finite value at the start either: look at its data, or start elsewhere"
+            if math.isfinite(there) and np.isfinite(rows).all():
+                text = "this batch has no finite slope at the start, as `sqrt` has none at 0: start elsewhere"
             self.fault = Fault(epoch, batch, culprit, text)
             return TrainingEnding.UNDEFINED
         culprit = self.problem.culprit(self.x, members)
