@@ -28,6 +28,7 @@ from optdsl.nlp import FiniteSum
 
 ASCENTS = 50
 HORIZON = 4
+GROWTH = 4.0
 
 
 class Multipliers:
@@ -69,9 +70,16 @@ class Multipliers:
             arrays["period_sum"].fill(0.0)
             numbers["in_period"] = 0
         if not self.fixed and seen > 1 and (ascends or seen & (seen - 1) == 0):
-            found = self._balanced(problem, x, members, rows)
+            found = self._balanced(problem, x, members, rows) if self._bends(rows) else 0.0
             if np.isfinite(found) and found > 0:
-                numbers["penalty"] = found
+                before = numbers["penalty"]
+                numbers["penalty"] = min(found, GROWTH * before) if before > 0 else found
+
+    def _bends(self, rows: np.ndarray) -> bool:
+        """Whether a row counts: only then a penalty adds curvature that could be weighed."""
+        if self.numbers["penalty"] <= 0:
+            return True
+        return bool(self._at(rows).any() and self.last.any())
 
     def _at(self, rows: np.ndarray) -> np.ndarray:
         penalty = self.numbers["penalty"]

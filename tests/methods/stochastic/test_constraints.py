@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -417,3 +418,31 @@ def test_multipliers_of_chains(bounds: tuple[float, float]) -> None:
         assert np.abs(y * (matrix @ x)).max() < 1e-12
         assert ((z <= 0) | (x == upper)).all()
         assert ((z >= 0) | (x == lower)).all()
+
+
+def test_a_row_that_is_slack_most_of_the_time_does_not_blow_the_penalty_up() -> None:
+    """An average over part of the members, at its side only now and then: the run must not be thrown about."""
+    import optdsl
+
+    examples = Path(__file__).resolve().parents[3] / "examples"
+    text = """
+    table digits from "data/digits/digits.csv"
+    set ROW from digits
+    set PIXEL from columns(digits, "p*")
+    set TRAIN = {i in ROW if mod(i, 5) != 0}
+    param gray[ROW, PIXEL] from digits
+    param digit[ROW] in 0..9 from digits(digit)
+    var W1[PIXEL, 1..32] init he
+    var b1[1..32] init 0
+    var W2[1..32, 0..9] init xavier
+    var b2[0..9] init 0
+    let logits = relu((gray / 16) @ W1 + b1) @ W2 + b2
+    minimize loss: mean(cross_entropy(logits[i, :], digit[i]) for i in TRAIN)
+    subject to
+      eights: mean(cross_entropy(logits[i, :], digit[i]) for i in TRAIN if digit[i] = 8) <= 0.05
+    """
+    model = optdsl.parse(text, folder=examples)
+    held = model.solve(method="adam", options={"epochs": 40, "batch": 32, "rate": "cosine(0.01)"})
+    assert held.status.word == "feasible"
+    assert held.objective is not None and held.objective < 1.0
+    assert np.nanmax(held.trace.rows[:, held.trace.columns.index("gradient_norm")]) < 1e4
