@@ -216,9 +216,9 @@ def scalar_code(graph: Graph, outputs: Sequence[int]) -> Scalar:
             kernels[f"f_{op[1]}"] = ENTRIES[op[1]].kernel
             text = f"float(f_{op[1]}({', '.join(arguments)}))"
         lines.append(f"    {names[node]} = {text}\n")
-    result = ", ".join(names[node] for node in outputs)
+    result = "".join(f"{names[node]}, " for node in outputs)
     scope: dict[str, Any] = {"math": math, **kernels}
-    text = "def code(s):\n" + "".join(lines) + f"    return ({result},)\n"
+    text = "def code(s):\n" + "".join(lines) + f"    return ({result})\n"
     exec(compile(text, "<kernel>", "exec"), scope)  # the text is made above from the graph alone
     found: Scalar = scope["code"]
     return found
