@@ -66,6 +66,8 @@ LEAVES = (
     "c[label[i]]",
     "(score[i] - score[chain[i]])",
     "(score[i] - score[i - 1] if i > 1 else 0.3)",
+    "(hidden[i + 2, first(H)] * w[1] if i + 2 in ROW else b)",
+    "(sum(y[i - l] * score[i - l] for l in 1..2) if i > 2 else score[i])",
     "k * w[last(P)]",
     "mean(hidden[i, h]^2 for h in H)",
     "B[first(H), label[i]]",
@@ -137,6 +139,14 @@ ARRAYS = (
     "sum(softmax(logits) * outer(y, c))",
     "mean(logsumexp(logits, over = C))",
     "mean(max(hidden, over = H))",
+    "mean((score - mean(score) - y)^2)",
+    "sum(y * exp(score) / sum(exp(score)))",
+    "sum(softmax(logits, over = ROW) * outer(y, c))",
+    "norm2(score - y)^2 / n",
+    "norm_fro(hidden @ A.T - X)^2 / n",
+    "mean(max(score - 0.1, over = ROW) * y)",
+    "sum(mean(({e})^2 for i in ROW if mod(i, 3) = g) * b for g in 0..2)",
+    "sum(mean(({e}) for i in TRAIN if i > 3 * j) for j in P)",
 )
 PENALTIES = ("sumsq(w)", "norm1(A)", "norm2(w + 2)", "w[1]^2", "log(1 + sumsq(A))", "norminf(E)", "sum(R)", "k * b")
 CONSTRAINTS = (
@@ -148,6 +158,8 @@ CONSTRAINTS = (
 INDEXED = (
     "[j in P]: sum(X[i, j] * ({e}) for i in TRAIN) + w[j] <= j",
     "[h in H]: mean(hidden[i, h]^2 for i in ROW) >= 0.1",
+    "[g in 0..1]: -1 <= mean(({e}) for i in ROW if hit[i] = g) - mean(({e}) for i in ROW) <= 1",
+    "[g in 0..2, j in P if j != g]: sum(X[i, j] * ({e}) for i in TRAIN if mod(i, 3) = g) <= w[j]",
 )
 
 
