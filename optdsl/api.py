@@ -84,6 +84,8 @@ class Model:
         seed: int | None = None,
         progress: Watcher | None = None,
         stop: Callable[[], bool] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
         data: Mapping[str, Any] | None = None,
         **values: Any,
     ) -> Solution:
@@ -91,13 +93,15 @@ class Model:
 
         `options` are the method's. time_limit: seconds of the solver's run. seed: of starts that are
         drawn (`init xavier`) and of the method, where it takes one. `progress` hears of a long run, `stop`
-        is asked whether to end it, both in this thread. Data whose name is one of these words goes into `data`:
+        is asked whether to end it, both in this thread. checkpoint: the folder in which a training run keeps its state;
+        resume: whether it goes on from there. Data whose name is one of these words goes into `data`:
         `solve(data={"method": 3})`.
 
         Raises DataError for missing or wrong data, ModelError, OptionError, and NotSolvable for a model whose class
         no method of this version takes. Infeasible and unbounded are statuses, not errors.
         """
         from optdsl.answer.stages import Controls, solve_tree
+        from optdsl.answer.training_route import Checkpointing
 
         return solve_tree(
             self.tree,
@@ -106,7 +110,12 @@ class Model:
             method=method,
             options=options,
             seed=seed,
-            controls=Controls(time_limit=time_limit, progress=progress, stop=stop),
+            controls=Controls(
+                time_limit=time_limit,
+                progress=progress,
+                stop=stop,
+                checkpoints=None if checkpoint is None else Checkpointing(Path(checkpoint), resume),
+            ),
         )
 
     def evaluate(

@@ -64,11 +64,15 @@ def _layers(model: Model, problem: TensorProblem, x: np.ndarray) -> list[LayerVa
     assert objective is not None
     some = np.linspace(0, problem.members - 1, min(problem.members, SHOWN_MEMBERS)).astype(np.int64)
     layers = problem.layers(x, some)
-    found = []
+    found: list[LayerValues] = []
+    seen: set[sympy.Basic] = set()
     for layer in layers:
         activation = layer.activation
         span = place_of(activation.expression, objective.marks, objective.span)
         shape = _renamed(activation.expression)
+        if shape in seen:  # the same layer over another part of the members
+            continue
+        seen.add(shape)
         function = "relu" if activation.name == "pos" else activation.name
         name = next((n for n, let in model.lets.items() if _renamed(let.body) == shape), function)
         hidden = problem.feeds_product(activation.value)

@@ -239,3 +239,13 @@ def test_a_run_that_was_killed_goes_on_to_the_same_answer(tmp_path: Path) -> Non
     resumed = optdsl.parse(text.replace("init xavier", 'init from "end.json"', 1), folder=tmp_path)
     ended = resumed.solve(method="adam", options={"epochs": 1, "rate": 1e-30})
     np.testing.assert_allclose(np.asarray(ended["W1"]), np.asarray(whole["W1"]), rtol=0, atol=0)
+
+
+def test_a_run_goes_on_from_its_checkpoint_in_python_too(tmp_path: Path) -> None:
+    model = optdsl.parse(NETWORK)
+    options = {"epochs": 4, "batch": 16}
+    whole = model.solve(method="adam", options=options, checkpoint=tmp_path / "state")
+    again = model.solve(method="adam", options=options, checkpoint=tmp_path / "state", resume=True)
+    assert np.array_equal(np.asarray(whole["W1"]), np.asarray(again["W1"]))
+    with pytest.raises(OptionError, match="belongs to another run"):
+        model.solve(method="adam", options={**options, "batch": 8}, checkpoint=tmp_path / "state", resume=True)
