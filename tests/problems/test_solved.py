@@ -47,3 +47,10 @@ def test_ends_at_the_best_value(problem: Problem) -> None:
         assert fault, f"{problem.name} is solved now: take it off the list"
     else:
         assert not fault
+
+
+@pytest.mark.parametrize("problem", problems("luksan_vlcek"), ids=lambda p: p.name)
+def test_large_values_on_the_way_end_with_a_word(problem: Problem) -> None:
+    """Several of these start where functions and slopes are beyond 1e100."""
+    solution = optdsl.load(problem.path).solve(**problem.data)
+    assert solution.status.acceptable and solution.objective is not None

@@ -46,7 +46,8 @@ class Adaptive:
 def squared_error(at: Point) -> float:
     """The merit of an iterate: the squared parts of the optimality error, added up."""
     found = errors(at, 0.0)
-    return found.dual**2 + found.primal**2 + found.complementarity**2
+    parts = (found.dual, found.primal, found.complementarity)
+    return sum(part * part for part in parts)  # a power of a number that is too large raises, a product is infinite
 
 
 def average_product(at: Point) -> float:

@@ -12,6 +12,8 @@ GAMMA_THETA, GAMMA_PHI = 1e-5, 1e-8
 ETA_PHI = 1e-8
 """Armijo's share of the predicted decrease (20)."""
 S_THETA, S_PHI, DELTA = 1.1, 2.3, 1.0
+LARGE = 1e100
+"""Slopes and violations count as no larger: powers of larger ones are no numbers."""
 """Exponents and factor of the switching condition (19)."""
 ROUNDING = 10 * 2.2e-16
 """Comparisons are loosened by this relative to the values compared: a decrease below it is not seen (section 3.5)."""
@@ -50,7 +52,9 @@ class Filter:
 
     def switches(self, alpha: float, slope: float, theta: float) -> bool:
         """Whether a step alpha with this slope promises enough descent to be judged by the objective (19)."""
-        return slope < 0 and theta <= self.theta_small and alpha * (-slope) ** S_PHI > DELTA * theta**S_THETA
+        if not (slope < 0 and theta <= self.theta_small):
+            return False
+        return bool(alpha * min(-slope, LARGE) ** S_PHI > DELTA * min(theta, LARGE) ** S_THETA)
 
     def shortest(self, slope: float, theta: float) -> float:
         """The step below which the search gives up, for restoration to take over (23)."""
@@ -58,7 +62,7 @@ class Filter:
         if slope < 0:
             smallest = min(GAMMA_THETA, GAMMA_PHI * theta / -slope)
             if theta <= self.theta_small:
-                smallest = min(smallest, DELTA * theta**S_THETA / (-slope) ** S_PHI)
+                smallest = min(smallest, DELTA * min(theta, LARGE) ** S_THETA / min(-slope, LARGE) ** S_PHI)
         return GAMMA_ALPHA * smallest
 
 
