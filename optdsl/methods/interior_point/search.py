@@ -177,6 +177,8 @@ def _freely(phase: Phase, step: Direction, ratios: np.ndarray) -> tuple[Phase, D
     form, at = phase.form, phase.at
     rule = phase.adaptive
     assert rule is not None
+    if not len(at.z):  # without bounds both are the same
+        return replace(phase, mu=smallest_barrier(phase), filter=phase.filter.emptied()), step
     dg = form.bounds.change(step.dw)
     mu = predicted(at, dg, -at.z - ratios * dg)
     mu = min(max(mu, smallest_barrier(phase)), rule.largest)

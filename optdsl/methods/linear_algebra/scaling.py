@@ -22,32 +22,29 @@ class KktScaling:
     """Factors e (n + m,) for a KKT system of given patterns."""
 
     def __init__(self, hessian: Pattern, jacobian: Pattern) -> None:
-        m, n = jacobian.shape
-        self._off = np.flatnonzero(hessian.rows != hessian.columns)
-        rows, columns = hessian.rows[self._off], hessian.columns[self._off]
-        # Every variable has its diagonal entry in the list and every row its d_i, so that no segment is empty.
-        ends = np.concatenate([np.arange(n), rows, columns])
-        self._order = np.argsort(ends, kind="stable")
-        self._starts = np.searchsorted(ends[self._order], np.arange(n))
-        row_ends = np.concatenate([np.arange(m), jacobian.rows])
-        self._row_order = np.argsort(row_ends, kind="stable")
-        self._row_starts = np.searchsorted(row_ends[self._row_order], np.arange(m))
-        self._columns = jacobian.columns
-        self._n, self._m = n, m
+        off = np.flatnonzero(hessian.rows != hessian.columns)
+        self._off = off if len(off) < hessian.size else slice(None)
+        self._below, self._right = hessian.rows[off], hessian.columns[off]
+        self._rows, self._columns = jacobian.rows, jacobian.columns
+        self._m, self._n = jacobian.shape
 
     def factors(
         self, diagonal: np.ndarray, hessian: np.ndarray, jacobian: np.ndarray, slack: np.ndarray
     ) -> np.ndarray:
         """e for the upper block's whole diagonal (n,), the values of H (nnz,), those of J (nnz,) and d (m,)."""
-        scale = np.ones(self._n + self._m)
-        if self._n:
+        scale = np.empty(self._n + self._m)
+        upper, lower = scale[: self._n], scale[self._n :]
+        np.abs(diagonal, out=upper)
+        if len(self._below):
             off = np.abs(hessian[self._off])
-            entries = np.concatenate([np.abs(diagonal), off, off])[self._order]
-            largest = np.maximum.reduceat(entries, self._starts)
-            scale[: self._n] = 1.0 / np.sqrt(np.maximum(largest, SMALLEST))
+            np.maximum.at(upper, self._below, off)
+            np.maximum.at(upper, self._right, off)
+        np.maximum(upper, SMALLEST, out=upper)
+        np.sqrt(upper, out=upper)
+        np.divide(1.0, upper, out=upper)
         if self._m:
-            entries = np.concatenate([np.sqrt(slack), np.abs(jacobian) * scale[self._columns]])
-            largest = np.maximum.reduceat(entries[self._row_order], self._row_starts)
-            largest[largest == 0.0] = 1.0
-            scale[self._n :] = 1.0 / largest
+            np.sqrt(slack, out=lower)
+            np.maximum.at(lower, self._rows, np.abs(jacobian) * upper[self._columns])
+            lower[lower == 0.0] = 1.0
+            np.divide(1.0, lower, out=lower)
         return scale

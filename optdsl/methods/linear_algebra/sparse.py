@@ -37,42 +37,56 @@ class SparseKkt:
         self._order = order
         self._on_diagonal = np.flatnonzero(hessian.rows == hessian.columns)
         self._off_diagonal = np.flatnonzero(hessian.rows != hessian.columns)
-        below = hessian.rows[self._off_diagonal], hessian.columns[self._off_diagonal]
-        everywhere = np.arange(order)
-        # The upper triangle by columns: an entry of H below the diagonal stands at (its column, its row) above it.
-        rows = np.concatenate([everywhere, below[1], jacobian.columns])
-        columns = np.concatenate([everywhere, below[0], n + jacobian.rows])
-        self._rows, self._columns = rows, columns
+        self._below = hessian.rows[self._off_diagonal], hessian.columns[self._off_diagonal]
+        self._jacobian_rows, self._jacobian_columns = jacobian.rows, jacobian.columns
         self._scaling = KktScaling(hessian, jacobian)
         self._scale = np.ones(order)
-        # The numbers of the entries as values, moved by two counting sorts: by rows, then by columns.
-        numbered = sp.csr_matrix((np.arange(len(rows)), (rows, columns)), shape=(order, order)).tocsc()
-        self._matrix = sp.csc_matrix(
-            (np.zeros(len(rows)), numbered.indices, numbered.indptr), shape=(order, order)
-        )
-        self._places = np.empty(len(rows), dtype=np.int64)
-        self._places[numbered.data] = np.arange(len(rows))
-        self._diagonal_places = self._places[:order]
+        self._matrix, self._places = self._places_of(hessian, jacobian)
         self._hessian_diagonal = hessian.rows[self._on_diagonal]
-        self._signs = np.where(everywhere < n, 1.0, -1.0)
-        self._diagonal = np.zeros(order)
+        self._shift = np.where(np.arange(order) < n, REGULARIZATION, -REGULARIZATION)
+        # What the matrix counts twice on its diagonal in a product, and the regularization that is not the system's.
+        self._excess = np.zeros(order)
         self._solver: qdldl.Solver | None = None
         self._pivoted: sparse_linalg.SuperLU | None = None
+
+    def _places_of(self, hessian: Pattern, jacobian: Pattern) -> tuple[sp.csc_matrix, np.ndarray]:
+        """The upper triangle by columns, and where in it values go: the whole diagonal, H beside it, J."""
+        order = self._order
+        everywhere = np.arange(order, dtype=np.int32)
+        # An entry of H below the diagonal stands at (its column, its row) above it.
+        rows = np.concatenate([everywhere, self._below[1], jacobian.columns], dtype=np.int32)
+        columns = np.concatenate([everywhere, self._below[0], self._n + jacobian.rows], dtype=np.int32)
+        # The numbers of the entries as values, moved by two counting sorts: by rows, then by columns.
+        numbers = np.arange(len(rows), dtype=np.int32)
+        numbered = sp.csr_matrix((numbers, (rows, columns)), shape=(order, order)).tocsc()
+        places = np.empty(len(rows), dtype=np.int64)
+        places[numbered.data] = numbers
+        values = np.zeros(len(rows))
+        return sp.csc_matrix((values, numbered.indices, numbered.indptr), shape=(order, order)), places
 
     def factorize(
         self, hessian: np.ndarray, shift: np.ndarray, jacobian: np.ndarray, slack: np.ndarray
     ) -> Inertia:
         """Factor with these values; see `Kkt`."""
         self._pivoted = None
+        n, order = self._n, self._order
         diagonal = np.concatenate([shift, -slack])
         # No place of H's pattern comes twice, so plain indexing adds.
         diagonal[self._hessian_diagonal] += hessian[self._on_diagonal]
-        self._scale = scale = self._scaling.factors(diagonal[: self._n], hessian, jacobian, slack)
-        values = np.concatenate([diagonal, hessian[self._off_diagonal], jacobian])
-        data = self._matrix.data
-        data[self._places] = values * (scale[self._rows] * scale[self._columns])
-        self._diagonal = diagonal = diagonal * scale**2
-        data[self._diagonal_places] = diagonal + REGULARIZATION * self._signs
+        self._scale = scale = self._scaling.factors(diagonal[:n], hessian, jacobian, slack)
+        diagonal *= scale
+        diagonal *= scale
+        diagonal += self._shift
+        self._excess = diagonal + self._shift
+        data, places = self._matrix.data, self._places
+        data[places[:order]] = diagonal
+        off = hessian[self._off_diagonal]
+        off *= scale[self._below[0]]
+        off *= scale[self._below[1]]
+        data[places[order : order + len(off)]] = off
+        entries = jacobian * scale[self._jacobian_columns]
+        entries *= scale[n:][self._jacobian_rows]
+        data[places[order + len(off) :]] = entries
         try:
             if self._solver is None:
                 self._solver = qdldl.Solver(self._matrix, upper=True)
@@ -82,14 +96,16 @@ class SparseKkt:
         except RuntimeError:
             self._solver = None
             return Inertia(-1, True)
-        finally:
-            data[self._diagonal_places] = diagonal
         if not np.isfinite(pivots).all() or not pivots.all():
             return Inertia(-1, True)
         return Inertia(int(np.count_nonzero(pivots < 0)), False)
 
     def _product(self, x: np.ndarray) -> np.ndarray:
-        return self._matrix @ x + self._matrix.T @ x - self._diagonal * x
+        """The system without regularization times x: diagonal entries d + r are in it twice, 'excess' is d + 2 r."""
+        result = self._matrix @ x
+        result += self._matrix.T @ x
+        result -= self._excess * x
+        return result
 
     def solve(self, right: np.ndarray) -> tuple[np.ndarray, float]:
         """Solution and relative residual; see `Kkt`."""
@@ -127,7 +143,7 @@ class SparseKkt:
     def _pivoted_solve(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """Factors LU of the true matrix with pivoting, made when first needed; None where it is singular."""
         if self._pivoted is None:
-            whole = self._matrix + sp.triu(self._matrix, 1).T
+            whole = self._matrix + self._matrix.T - sp.diags(self._excess)
             try:
                 self._pivoted = sparse_linalg.splu(
                     sp.csc_matrix(whole), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01
