@@ -22,7 +22,7 @@ from optdsl.answer.values import let_values, shown_values
 from optdsl.classify import Analysis
 from optdsl.convex.options import read_options
 from optdsl.convex.program import Progress
-from optdsl.engine.roughness import statements_of
+from optdsl.engine.roughness import first_jump, jumping, statements_of
 from optdsl.errors import Diagnostic, NotSolvable, OptionError
 from optdsl.methods import table
 from optdsl.methods.driver import COLUMNS as RUN_COLUMNS
@@ -130,11 +130,12 @@ WHOLE = ("lbfgs", "lbfgsb", "gradient_descent", "conjugate_gradient", "nesterov"
 def prepare_large(analysis: Analysis, method: str | None, options: Mapping[str, object]) -> Prepared | None:
     """A model with products of matrices over many members, which other methods would write out lane by lane.
 
-    None where the model is small, has constraints, or is no sum over the members of a set.
+    None where the model is small, has constraints or jumps, or is no sum over the members of a set.
     """
     model = analysis.model
-    plain = model.objective is not None and not model.constraints and not model.integers
-    if not plain or (method is not None and method not in WHOLE):
+    if model.objective is None or jumping([model.objective.body]) is not None:
+        return None
+    if model.constraints or model.integers or (method is not None and method not in WHOLE):
         return None
     names = [name for name in candidates(model) if len(model.sets[name]) >= MANY_MEMBERS]  # type: ignore[arg-type]
     if not names or any(v.attributes & {"psd", "nsd"} for v in model.variables.values()):
@@ -177,6 +178,21 @@ def _refuse(analysis: Analysis) -> None:
         if constraint.kind == "matrix":
             reason = f"`{constraint.name}` is a matrix inequality, which no stochastic method takes"
             raise _not_solvable(analysis, reason, constraint.span, "leave the method out")
+    if analysis.smoothness == "discontinuous":
+        _refuse_jumps(analysis)
+
+
+def _refuse_jumps(analysis: Analysis) -> None:
+    """Raises NotSolvable for a function that is level between jumps: its slope, 0 everywhere, tells no step the way."""
+    for statement in statements_of(analysis.model):
+        node = first_jump(statement)
+        if node is not None:
+            reason = f"`{node.name}` jumps and is level in between: its slope is 0, so no stochastic method can use it"
+            hint = (
+                "train a smooth surrogate and `show` this after the solve: `sigmoid` or `tanh` for a step, "
+                "`hinge`, `softplus` or `binary_cross_entropy` for counted mistakes"
+            )
+            raise _not_solvable(analysis, reason, place_of(node, statement.marks, statement.span), hint)
 
 
 def _not_solvable(analysis: Analysis, reason: str, span: Any, hint: str) -> NotSolvable:

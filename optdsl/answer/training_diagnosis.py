@@ -10,6 +10,7 @@ from optdsl.answer.diagnosis_inputs import LayerValues, TrainingTrace, VariableP
 from optdsl.answer.diagnosis_inputs import TrainingRun as DiagnosedRun
 from optdsl.answer.solution import Finding
 from optdsl.answer.stochastic_methods import TrainingChoice
+from optdsl.atoms import METRICS
 from optdsl.methods.stochastic.run import TrainingRun
 from optdsl.model.faults import place_of
 from optdsl.model.model import Model
@@ -25,7 +26,18 @@ SHOWN_MEMBERS = 2_000
 
 
 def rises(body: sympy.Basic) -> bool:
-    return any(node.name in RISING for node in body.atoms(nodes.ArrayCall))
+    """Whether more of a monitored expression is better, as far as its metrics tell; `1 - accuracy(...)` is to fall."""
+    return _direction(body) > 0
+
+
+def _direction(body: sympy.Basic) -> int:
+    """+1 where it is better when it is higher, -1 lower, 0 unknown: that of the first part that has one."""
+    if isinstance(body, nodes.ArrayCall) and body.name in METRICS:
+        return 1 if body.name in RISING else -1
+    sign = -1 if isinstance(body, sympy.Mul) and body.could_extract_minus_sign() else 1
+    if isinstance(body, sympy.Pow) and body.exp.is_negative:
+        sign = -1
+    return sign * next(filter(None, map(_direction, body.args)), 0)
 
 
 def diagnosis_of(

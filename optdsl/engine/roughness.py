@@ -52,6 +52,22 @@ def jumping(bodies: Sequence[sympy.Expr]) -> str | None:
     return next((name for name in _applied(bodies) if _jumps(name)), None)
 
 
+def first_jump(statement: StatementBodies) -> nodes.Apply | None:
+    """The function applied to variables that jumps and stands first in a statement's text, if there is one."""
+    found = {
+        node
+        for body in statement.bodies
+        for node in body.atoms(nodes.Apply)
+        if has_variables(node) and _jumps(node.name)
+    }
+    return min(found, key=lambda node: (_begin(node, statement), str(node)), default=None)
+
+
+def _begin(node: sympy.Basic, statement: StatementBodies) -> int:
+    span = statement.marks.spans.get(node, statement.span)
+    return span.start
+
+
 def _applied(bodies: Sequence[sympy.Expr]) -> list[str]:
     found = {node.name for body in bodies for node in body.atoms(nodes.Apply) if has_variables(node)}
     return sorted(found)

@@ -220,13 +220,8 @@ class ArrayFunctions(FunctionRules):
         self._data_arguments(node, arguments, row)
         if name in METRICS:
             arguments = self._metric_arguments(node, arguments, row)
-        if name in METRICS and context.mode == "model":
-            self.fault(
-                "metric-in-model",
-                node.span,
-                f"`{name}` is a metric: it is for `show`, after the solve",
-                "minimize a loss instead, such as `cross_entropy` or `squared_error`",
-            )
+        if name in METRICS and context.mode == "model" and any(nodes.has_variables(a.body) for a in arguments):
+            self.metric_in_model(f"`{name}` is a metric:", node.span)
         shape = self._result_shape(node, row, arguments)
         values = [self.evaluate_data(a, context) for a in arguments]
         if all(v is not None for v in values):
@@ -240,6 +235,15 @@ class ArrayFunctions(FunctionRules):
             for a in arguments
         )
         return Arr(nodes.ArrayCall(name, positions, *blocks), axes, indices, conditions)
+
+    def metric_in_model(self, what: str, span: Span) -> None:
+        """Report a metric of variables in the objective or a constraint."""
+        self.fault(
+            "metric-in-model",
+            span,
+            f"{what} it is for `show` and `monitor`, and is not optimized",
+            "minimize a loss instead, such as `cross_entropy` or `squared_error`",
+        )
 
     def _result_shape(self, node: tree.Call, row: Any, arguments: Sequence[Arr]) -> tuple[int, ...]:
         sizes = []

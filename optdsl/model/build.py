@@ -23,6 +23,7 @@ from optdsl.language import expression_text, tree
 from optdsl.model.declared_names import Declaration, DeclaredNames, iterators_in
 from optdsl.model.elaborate import Elaborator
 from optdsl.model.faults import in_words
+from optdsl.model.function_rules import metric_in
 from optdsl.model.initial import INITIALIZERS
 from optdsl.model.keyed import Origin
 from optdsl.model.missing import missing_data
@@ -241,7 +242,7 @@ class _Builder(DeclaredNames):
                     array = self.statements.let(declaration)
                     self.workspace.marker.keep()
                     self.lets[declaration.name] = self.statements.let_template(declaration, array)
-                self.symbols[declaration.name] = LetSymbol(declaration.name, array)
+                self.symbols[declaration.name] = LetSymbol(declaration.name, array, metric_in(array))
 
     def _origin(self, declaration: tree.SetDecl | tree.ParamDecl) -> Origin:
         return Origin(declaration.name, declaration.name_span, self.source)

@@ -149,12 +149,15 @@ class Elaborator(Indexing):
         if isinstance(symbol, EntrySymbol):
             return self.entry_array(symbol, node.span, context)
         if isinstance(symbol, LetSymbol):
-            self._require_data(symbol, node.span, context)
+            self._require_fit(symbol, node.span, context)
             return shapes.anew(self.marker, symbol.array)
         self._no_value(symbol, node.span)
         raise AssertionError
 
-    def _require_data(self, symbol: LetSymbol, span: Span, context: Context) -> None:
+    def _require_fit(self, symbol: LetSymbol, span: Span, context: Context) -> None:
+        """Report a named expression where its variables or its metric cannot stand."""
+        if context.mode == "model" and symbol.metric is not None:
+            self.functions.metric_in_model(f"`{symbol.name}` holds the metric `{symbol.metric}`:", span)
         if context.mode == "data" and nodes.has_variables(symbol.array.body):
             self.fault(
                 "variable-in-data",
@@ -444,7 +447,7 @@ class Elaborator(Indexing):
 
     def _indexed_let(self, symbol: LetSymbol, node: tree.Subscript, context: Context) -> Arr:
         """An entry of a named expression: a wrong index is shown where it is used, all else where it is defined."""
-        self._require_data(symbol, node.base.span, context)
+        self._require_fit(symbol, node.base.span, context)
         result = self.index(symbol.array, node, context)
         for entry in result.body.atoms(nodes.VariableEntry, nodes.ParameterEntry) - symbol.array.body.atoms(
             nodes.VariableEntry, nodes.ParameterEntry

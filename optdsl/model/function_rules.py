@@ -119,3 +119,8 @@ def reduce_node(name: str, body: sympy.Expr, over: nodes.Over, extra: Sequence[s
         if not over.conditions:
             return nodes.Reduce("sum", body.body, nodes.over((*over.iterators, *inner.iterators), inner.conditions))
     return nodes.Reduce(name, body, over, *extra)
+
+
+def metric_in(array: Arr) -> str | None:
+    """The first metric of variables in an expression."""
+    return min((call.name for call in array.body.atoms(nodes.ArrayCall) if call.name in METRICS), default=None)

@@ -40,10 +40,11 @@ class EntrySymbol:
 
 @dataclass(frozen=True, eq=False)
 class LetSymbol:
-    """A named expression, elaborated."""
+    """A named expression, elaborated; `metric` names one in it that cannot be optimized."""
 
     name: str
     array: Arr
+    metric: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ Symbol = SetSymbol | EntrySymbol | LetSymbol | FunctionSymbol | OtherSymbol
 class Context:
     """Where an expression stands: the indices bound around it, arguments of functions, and what it may speak of.
 
-    `mode`: `data` (no variables), `model`, or `show` (everything is a number).
+    `mode`: `data` (no variables), `model`, `let` (metrics too), or `show` (everything is a number).
     """
 
     indices: Mapping[str, sympy.Expr] = field(default_factory=dict)

@@ -38,7 +38,7 @@ class Statements:
 
     def let(self, declaration: tree.LetDecl) -> Arr:
         """A named expression as an array over its own axes."""
-        domain = self._open(declaration.domain)
+        domain = self._open(declaration.domain, Context(mode="let"))
         body = self.elaborator.array(declaration.value, domain.context)
         if declaration.domain is None:
             return body

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,40 @@ def test_what_is_monitored_ends_the_run_and_the_best_comes_back() -> None:
     assert len(monitored) < 400
     assert solution.expressions is not None
     assert float(solution.value("half")) == pytest.approx(np.nanmin(monitored), rel=1e-9)
+
+
+HELD_OUT = NETWORK.replace(
+    "minimize",
+    "set TEST = {i in ROW if mod(i, 4) = 0}\n"
+    "let right = accuracy(logits[TEST, :], label[TEST])\nlet wrong = 1 - right\nminimize",
+)
+
+
+@pytest.mark.parametrize(("monitor", "better"), [("right", np.argmax), ("wrong", np.argmin)])
+def test_a_metric_may_be_monitored_and_its_best_parameters_come_back(monitor: str, better: Callable) -> None:
+    options = {"epochs": 25, "batch": 16, "rate": 0.05, "monitor": monitor}
+    solution = optdsl.parse(HELD_OUT).solve(method="adam", options=options)
+    columns = solution.trace.columns
+    monitored = solution.trace.rows[:, columns.index("monitored")]
+    best = monitored[better(monitored)]
+    assert np.ptp(monitored) > 0
+    assert float(solution.value(monitor)) == pytest.approx(best)
+
+
+def test_a_metric_is_not_optimized_under_a_name_either() -> None:
+    with pytest.raises(ModelError, match="`wrong` holds the metric `accuracy`"):
+        optdsl.parse(HELD_OUT.replace("minimize loss: ", "minimize loss: wrong + ")).check()
+
+
+@pytest.mark.parametrize("part", ["mean(floor(score[i]) for i in ROW)", "0.1 * sign(b)"])
+def test_functions_that_jump_are_refused_with_their_place_and_a_hint(part: str) -> None:
+    text = REGRESSION + f"minimize loss: average_loss + {part}\n"
+    with pytest.raises(NotSolvable, match="jumps and is level in between") as caught:
+        optdsl.parse(text).solve(method="adam", options={"over": "ROW"})
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.span is not None and diagnostic.hint is not None
+    shown = text[diagnostic.span.start : diagnostic.span.end]
+    assert shown.startswith(("floor(", "sign(")) and "sigmoid" in diagnostic.hint
 
 
 def test_single_precision_is_an_option() -> None:
