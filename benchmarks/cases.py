@@ -17,7 +17,8 @@ class Case:
     """`work` is a function of `benchmarks.measure`, or `process`: then the commands of `PROCESSES` are timed whole.
 
     `problem` is one of `benchmarks.conic.PROBLEMS` where the work is `conic`, of `benchmarks.nonlinear.NUMBER` where it
-    is `nonlinear` or `derivatives`. within: how far the optima of the tools may be apart, relative to their size.
+    is `nonlinear` or `derivatives`, and names another text where it is `classify`. within: how far the optima of the
+    tools may be apart, relative to their size.
     """
 
     name: str
@@ -68,6 +69,15 @@ CASES = (
         "classify",
         ("optdsl_classify",),
         (1_000_000, 5_000_000),
+    ),
+    Case(
+        "classify_on_domain",
+        "The same where the signs that proofs need come from affine constraints; by lanes in all",
+        "classify",
+        ("optdsl_classify",),
+        (1_000_000,),
+        5,
+        "on_domain",
     ),
     Case("portfolio", "Portfolio of n assets with n / 50 factors, a QP", "conic", CONIC, (5_000,), 5, "portfolio"),
     Case("lasso", "Lasso with n features and 2 n rows, a QP", "conic", CONIC, (1_000,), 3, "lasso"),

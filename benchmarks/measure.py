@@ -106,9 +106,9 @@ def elaborate(module: ModuleType, size: int, _: str | None) -> dict:
     return best.read()
 
 
-def classify(module: ModuleType, size: int, _: str | None) -> dict:
-    module.classification(SMALL)()
-    work = module.classification(size)
+def classify(module: ModuleType, size: int, problem: str | None) -> dict:
+    module.classification(SMALL, problem)()
+    work = module.classification(size, problem)
     with Clock() as clock:
         work()
     return clock.read()

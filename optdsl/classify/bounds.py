@@ -94,60 +94,92 @@ class _Sweep:
     def __init__(self, rows: Rows, numbers: np.ndarray) -> None:
         whole = len(numbers) == rows.matrix.shape[0]
         matrix = rows.matrix if whole else sp.csr_array(rows.matrix[numbers])
-        self.numbers, self.count = numbers, len(numbers)
-        self.low, self.high, self.error = rows.low[numbers], rows.high[numbers], rows.error[numbers]
-        self.value, self.column = matrix.data, matrix.indices.astype(np.int64)
-        self.terms = np.diff(matrix.indptr)
-        self.row = np.repeat(np.arange(self.count), self.terms)
-        self.positive = self.value > 0
-        self.shifts = bool((np.abs(np.frexp(self.value)[0]) == 0.5).all())  # multiplying by them is exact
-        self.single = bool((self.terms == 1).all())
+        self.sides = [
+            _Side(matrix, side[numbers], rows.error[numbers], numbers, outward)
+            for side, outward in ((rows.high, -1.0), (rows.low, 1.0))
+        ]
 
     def round(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, Update]:
         """The bounds after it, each from the bounds before it."""
-        with np.errstate(all="ignore"):
-            low, high = lower[self.column], upper[self.column]
-            most = self._limit(self.high, np.where(self.positive, low, high), -1.0)
-            least = self._limit(self.low, np.where(self.positive, high, low), 1.0)
-            above = self._over(np.where(self.positive, most, least), np.inf)
-            below = self._over(np.where(self.positive, least, most), -np.inf)
-        above[~(np.abs(above) < LARGEST)] = np.inf
-        below[~(np.abs(below) < LARGEST)] = -np.inf
         new_lower, new_upper = lower.copy(), upper.copy()
-        np.maximum.at(new_lower, self.column, below)
-        np.minimum.at(new_upper, self.column, above)
         giver = np.full(2 * len(lower), -1)
-        for end, given, new, old in ((0, below, new_lower, lower), (1, above, new_upper, upper)):
-            if (new != old).any():
-                gave = np.flatnonzero((given == new[self.column]) & (new != old)[self.column])
-                giver[2 * self.column[gave] + end] = self.numbers[self.row[gave]]
+        with np.errstate(all="ignore"):
+            found = [(side, side.limits(lower, upper)) for side in self.sides if len(side.row)]
+            for side, limit in found:
+                np.maximum.at(new_lower, side.column[side.downward], limit[side.downward])
+                np.minimum.at(new_upper, side.column[side.upward], limit[side.upward])
+        for end, new, old in ((0, new_lower, lower), (1, new_upper, upper)):
+            changed = new != old
+            if changed.any():
+                for side, limit in found:
+                    entries = side.upward if end else side.downward
+                    column = side.column[entries]
+                    gave = np.flatnonzero(changed[column] & (limit[entries] == new[column]))
+                    giver[2 * column[gave] + end] = side.numbers[side.row[entries[gave]]]
         ends = np.flatnonzero(giver >= 0)
         return new_lower, new_upper, Update(ends, giver[ends])
 
-    def _limit(self, side: np.ndarray, bound: np.ndarray, outward: float) -> np.ndarray:
-        """side - (the other terms at their `bound`), moved outward: down for a lower side (1), up for an upper (-1)."""
-        if self.single:
-            return np.where(np.isfinite(side), side - outward * self.error, -outward * np.inf)
-        term, exact = (self.value * bound, np.True_) if self.shifts else product(self.value, bound)
-        finite = np.isfinite(term)
-        term = np.where(finite, term, 0.0)
-        total = np.bincount(self.row, term, self.count)
-        size = np.bincount(self.row, np.abs(term), self.count) + np.abs(side)
-        endless = np.bincount(self.row, ~finite, self.count)
-        fits = np.bincount(self.row, finite & ~(exact & on_grid(term)), self.count) == 0
-        fits &= on_grid(side) & (size < WIDEST)
-        margin = np.where(fits, 0.0, (self.terms + 4) * EPSILON * size) + self.error
-        alone = endless[self.row] == np.where(finite, 0, 1)
-        limit = (side - total - outward * margin)[self.row] + term
-        return np.where(alone & np.isfinite(side[self.row]), limit, -outward * np.inf)
 
-    def _over(self, limit: np.ndarray, outward: float) -> np.ndarray:
-        """limit / coefficient; where that is not exact, the next float outward."""
+class _Side:
+    """The rows that have a side of one kind: upper (outward -1) or lower (1).
+
+    Its entries with a coefficient of the side's sign give bounds of that kind, the others of the other kind.
+    """
+
+    def __init__(
+        self, matrix: sp.csr_array, side: np.ndarray, error: np.ndarray, numbers: np.ndarray, outward: float
+    ) -> None:
+        there = np.flatnonzero(np.isfinite(side))
+        if len(there) < len(side):
+            matrix, side, error, numbers = sp.csr_array(matrix[there]), side[there], error[there], numbers[there]
+        self.side, self.error, self.numbers, self.outward = side, error, numbers, outward
+        self.value, self.column = matrix.data, matrix.indices.astype(np.int64)
+        self.terms = np.diff(matrix.indptr)
+        self.row = np.repeat(np.arange(len(side)), self.terms)
+        positive = self.value > 0
+        self.at_lower = positive if outward < 0 else ~positive  # the bound at which a term leaves most to the others
+        self.upward, self.downward = np.flatnonzero(self.at_lower), np.flatnonzero(~self.at_lower)
+        self.inexact = np.flatnonzero(np.abs(np.frexp(self.value)[0]) != 0.5)  # multiplying by the others is exact
+        self.single = bool((self.terms == 1).all())
+        self.side_fits = on_grid(side)
+
+    def limits(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """The bound that each entry's row implies for its column, an infinite one where it implies none."""
+        endless = np.where(self.at_lower, np.inf, -np.inf)
+        limit = self._rest(np.where(self.at_lower, lower[self.column], upper[self.column]))
         result = limit / self.value
-        if self.shifts:
-            return result
-        back, exact = product(result, self.value)
-        return np.where(exact & (back == limit), result, np.nextafter(result, outward))
+        some = self.inexact
+        if len(some):
+            back, exact = product(result[some], self.value[some])
+            outer = np.nextafter(result[some], endless[some])
+            result[some] = np.where(exact & (back == limit[some]), result[some], outer)
+        return np.where(np.abs(result) < LARGEST, result, endless)
+
+    def _rest(self, bound: np.ndarray) -> np.ndarray:
+        """side - (the other terms at their `bound`) of each entry, moved outward; nan where that has no end."""
+        if self.single:
+            return (self.side - self.outward * self.error)[self.row]
+        count = len(self.side)
+        term = self.value * bound
+        finite = np.isfinite(term)
+        fitting = on_grid(term)
+        if len(self.inexact):
+            fitting[self.inexact] &= product(self.value[self.inexact], bound[self.inexact])[1]
+        all_finite = bool(finite.all())
+        if not all_finite:
+            term = np.where(finite, term, 0.0)
+            fitting |= ~finite
+        total = np.bincount(self.row, term, count)
+        size = np.bincount(self.row, np.abs(term), count) + np.abs(self.side)
+        fits = self.side_fits & (size < WIDEST)
+        if not fitting.all():
+            fits[self.row[~fitting]] = False
+        margin = np.where(fits, 0.0, (self.terms + 4) * EPSILON * size) + self.error
+        limit = (self.side - total - self.outward * margin)[self.row] + term
+        if all_finite:
+            return limit
+        endless = np.bincount(self.row[~finite], minlength=count)
+        return np.where(endless[self.row] == np.where(finite, 0, 1), limit, np.nan)
 
 
 def product(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

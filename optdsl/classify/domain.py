@@ -20,7 +20,7 @@ import sympy
 from optdsl.classify.bounds import EPSILON, Propagated, Rows, on_grid, propagate
 from optdsl.classify.collect import Collector
 from optdsl.classify.facts import Facts
-from optdsl.classify.implied import Implied, least
+from optdsl.classify.implied import Catalog, Implied, least
 from optdsl.classify.sink import AFFINE, Auxiliary, NotCollected, Sink
 from optdsl.classify.words import signed_part
 from optdsl.model.model import DomainCondition, Model
@@ -60,8 +60,10 @@ class Domain:
     sources: tuple[Source, ...]
     bounds: Propagated | None
     collector: Collector = field(init=False)
+    catalog: Catalog = field(init=False)
 
     def __post_init__(self) -> None:
+        self.catalog = Catalog(self.rows)
         self.collector = Collector(self.facts.lanes, Auxiliary(self.rows.matrix.shape[1]))
 
     @property
@@ -94,8 +96,8 @@ class Domain:
         lower, upper = self.bounds.lower, self.bounds.upper
         # a sign that the bounds alone give is enough
         return (
-            least(matrix, self.rows, lower, upper, -constant, traced=traced),
-            least(-matrix, self.rows, lower, upper, constant, traced=traced),
+            least(matrix, self.catalog, lower, upper, -constant, traced=traced),
+            least(-matrix, self.catalog, lower, upper, constant, traced=traced),
             constant,
         )
 

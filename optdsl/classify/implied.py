@@ -10,6 +10,7 @@ Coefficients that cancel to within `RESIDUE` of their sizes count as cancelled.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -37,9 +38,39 @@ class Implied:
     ends: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Rows, with what looking for some of them needs, computed once."""
+
+    rows: Rows
+
+    @cached_property
+    def several(self) -> np.ndarray:
+        """The numbers of the rows of several entries."""
+        return np.flatnonzero(np.diff(self.rows.matrix.indptr) > 1)
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Random numbers for the columns, always the same."""
+        return np.random.default_rng(0).normal(size=self.rows.matrix.shape[1])
+
+    @cached_property
+    def signatures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Signatures of the rows of several entries in rising order, their numbers, and their first coefficients."""
+        own, first = _signatures(self.rows.matrix, self.weights, self.several)
+        order = np.argsort(own)
+        return own[order], self.several[order], first[order]
+
+    @cached_property
+    def by_column(self) -> sp.csc_array:
+        """The rows of several entries by columns."""
+        matrix = self.rows.matrix
+        return sp.csc_array(matrix if len(self.several) == matrix.shape[0] else matrix[self.several])
+
+
 def least(
     expressions: sp.csr_array,
-    rows: Rows,
+    catalog: Catalog,
     lower: np.ndarray,
     upper: np.ndarray,
     enough: np.ndarray | float = np.inf,
@@ -55,7 +86,7 @@ def least(
     lane = np.repeat(np.arange(lanes), np.diff(expressions.indptr))
     value, endless = _box_sum(lane, expressions.indices, expressions.data, np.zeros(lanes), lower, upper)
     enough = np.broadcast_to(np.asarray(enough, dtype=float), (lanes,))
-    tried = _try_rows(expressions, lane, endless, value < enough, rows, lower, upper)
+    tried = _try_rows(expressions, lane, endless, value < enough, catalog, lower, upper)
     if tried is None:
         boxed = np.isfinite(value)[lane] if traced else np.zeros(0, dtype=np.int64)
         return Implied(value, _NOTHING, np.unique(_ends(expressions.indices[boxed], expressions.data[boxed])))
@@ -64,7 +95,7 @@ def least(
     deeper = deep - 1 if len(again) <= FEW_PAIRS else min(deep - 1, 1)
     if deeper > 0 and 0 < len(again) <= MANY_PAIRS:
         aim = enough[number[again]] - tried.start[again]
-        further = least(sp.csr_array(rest[again]), rows, lower, upper, aim, deep=deeper).value
+        further = least(sp.csr_array(rest[again]), catalog, lower, upper, aim, deep=deeper).value
         total = tried.start[again] + further
         size = np.abs(tried.start[again]) + np.abs(further)
         margin = np.where(on_grid(further) & tried.fits[again] & (size < WIDEST), 0.0, 8 * EPSILON * size)
@@ -87,7 +118,7 @@ def least(
     ends = [_ends(expressions.indices[boxed], expressions.data[boxed]), _ends(plain.indices, plain.data)]
     used = [tried.row[winners]]
     if len(more):
-        inner = least(sp.csr_array(rest[more]), rows, lower, upper, traced=True, deep=deeper)
+        inner = least(sp.csr_array(rest[more]), catalog, lower, upper, traced=True, deep=deeper)
         ends.append(inner.ends)
         used.append(inner.rows)
     return Implied(best, np.unique(np.concatenate(used)), np.unique(np.concatenate(ends)))
@@ -115,11 +146,11 @@ def _try_rows(
     lane: np.ndarray,
     endless: np.ndarray,
     asked: np.ndarray,
-    rows: Rows,
+    catalog: Catalog,
     lower: np.ndarray,
     upper: np.ndarray,
 ) -> _Tried | None:
-    pairs = _pairs(expressions, lane, endless, asked, rows)
+    rows, pairs = catalog.rows, _pairs(expressions, lane, endless, asked, catalog)
     if pairs is None:
         return None
     number, row, factor = pairs
@@ -181,15 +212,15 @@ def _box_sum(
 
 
 def _pairs(
-    expressions: sp.csr_array, lane: np.ndarray, endless: np.ndarray, asked: np.ndarray, rows: Rows
+    expressions: sp.csr_array, lane: np.ndarray, endless: np.ndarray, asked: np.ndarray, catalog: Catalog
 ) -> _Pairs | None:
     """(lane, row, multiplier) to try: rows that are multiples of the lane, and rows that share a column with it."""
-    several = np.flatnonzero(np.diff(rows.matrix.indptr) > 1)
-    asked = asked & (np.bincount(lane, minlength=expressions.shape[0]) > 1)
-    if not len(several) or not asked.any():
+    asked = asked & (np.diff(expressions.indptr) > 1)
+    if not len(catalog.several) or not asked.any():
         return None
-    parts = [_multiples(expressions, np.flatnonzero(asked), rows, several)]
-    sharing = _sharing(expressions, lane, endless, asked, rows, several)
+    rows = catalog.rows
+    parts = [_multiples(expressions, np.flatnonzero(asked), catalog)]
+    sharing = _sharing(expressions, lane, endless, asked, catalog)
     if sharing is not None:
         parts.append(sharing)
     number, row, factor = (np.concatenate(p) for p in zip(*parts, strict=True))
@@ -198,39 +229,33 @@ def _pairs(
     return (number[keep], row[keep], factor[keep]) if keep.any() else None
 
 
-def _multiples(expressions: sp.csr_array, lanes: np.ndarray, rows: Rows, several: np.ndarray) -> _Pairs:
+def _multiples(expressions: sp.csr_array, lanes: np.ndarray, catalog: Catalog) -> _Pairs:
     """Rows that are a number times the expression: those with its signature, a random sum of its coefficients over the
     first one. It only finds candidates; what a row gives is computed from its coefficients."""
-    weights = np.random.default_rng(0).normal(size=expressions.shape[1])
-    own, first = _signatures(expressions, weights, lanes)
-    theirs, lead = _signatures(rows.matrix, weights, several)
-    order = np.argsort(theirs)
+    own, first = _signatures(expressions, catalog.weights, lanes)
+    theirs, numbers, lead = catalog.signatures
+    rising = np.argsort(own)  # looking up in order is many times as fast
+    lanes, own, first = lanes[rising], own[rising], first[rising]
     room = 1e-9 * (1 + np.abs(own))
-    start = np.searchsorted(theirs[order], own - room)
-    count = np.minimum(np.searchsorted(theirs[order], own + room) - start, MOST_MULTIPLES)
+    start = np.searchsorted(theirs, own - room)
+    count = np.minimum(np.searchsorted(theirs, own + room) - start, MOST_MULTIPLES)
     at = np.repeat(np.arange(len(lanes)), count)
-    found = order[np.repeat(start, count) + np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)]
-    return lanes[at], several[found], first[at] / lead[found]
+    found = np.repeat(start - (np.cumsum(count) - count), count) + np.arange(len(at))
+    return lanes[at], numbers[found], first[at] / lead[found]
 
 
 def _signatures(matrix: sp.csr_array, weights: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Σ a_j w_j / a_first of the chosen rows, each with two entries at least, and a_first (of the lowest column)."""
-    part = sp.csr_array(matrix[chosen])
-    part.sort_indices()
+    part = sp.csr_array(matrix if len(chosen) == matrix.shape[0] else matrix[chosen]).sorted_indices()
     first = part.data[part.indptr[:-1]]
     return (part @ weights) / first, first
 
 
 def _sharing(
-    expressions: sp.csr_array,
-    lane: np.ndarray,
-    endless: np.ndarray,
-    asked: np.ndarray,
-    rows: Rows,
-    several: np.ndarray,
+    expressions: sp.csr_array, lane: np.ndarray, endless: np.ndarray, asked: np.ndarray, catalog: Catalog
 ) -> _Pairs | None:
     """Rows that share a column with the lane, by one that has no bound if any has; None where there are too many."""
-    by_column = sp.csc_array(rows.matrix[several])
+    rows, several, by_column = catalog.rows, catalog.several, catalog.by_column
     degree = np.diff(by_column.indptr)
     column = expressions.indices
     open_lane = np.bincount(lane, endless, expressions.shape[0]) > 0

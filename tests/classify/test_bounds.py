@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from optdsl.classify.bounds import Propagated, Rows, product, propagate
-from optdsl.classify.implied import least
+from optdsl.classify.implied import Catalog, least
 
 ENDS = st.sampled_from([-np.inf, -7.3, -2.0, -1.0, -0.1, 0.0, 0.0, 0.1, 1.0, 3.0, 1e3, np.inf])
 COEFFICIENTS = st.sampled_from([-3.0, -1.0, -1.0, -0.1, 0.3, 1.0, 1.0, 1.0, 2.0, 1e4])
@@ -82,7 +82,7 @@ def test_bounds_of_expressions_cut_off_no_point(
 ) -> None:
     lower, upper, rows = system
     cost = np.array(coefficients[: len(lower)])
-    value = least(sp.csr_array(cost[None, :]), rows, lower, upper).value[0]
+    value = least(sp.csr_array(cost[None, :]), Catalog(rows), lower, upper).value[0]
     exact = extreme(cost, lower, upper, rows)
     if exact is not None:
         assert value <= exact + 1e-6 * (1 + abs(exact if np.isfinite(exact) else 0))
@@ -102,7 +102,7 @@ def test_one_row_and_a_box_give_the_best_bound(
     box = propagate(lower, upper, one)
     if exact is None or box is None or np.count_nonzero(cost) < 2 or one.matrix.nnz < 2:
         return
-    value = least(sp.csr_array(cost[None, :]), one, box.lower, box.upper).value[0]
+    value = least(sp.csr_array(cost[None, :]), Catalog(one), box.lower, box.upper).value[0]
     if np.isfinite(exact):
         assert value >= exact - 1e-6 * (1 + abs(exact))
 
