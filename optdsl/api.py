@@ -106,7 +106,7 @@ class Model:
         return solve_tree(
             self.tree,
             folder=self.folder,
-            supplied=as_supplied(data, values),
+            supplied=as_supplied(data, values, shared=True),
             method=method,
             options=options,
             seed=seed,
@@ -243,15 +243,20 @@ def as_given(data: Mapping[str, Any] | None, values: Mapping[str, Any]) -> dict[
     return {**(data or {}), **values}
 
 
-def as_supplied(data: Mapping[str, Any] | None, values: Mapping[str, Any]) -> dict[str, Supplied]:
-    """Python values in the one form that binding takes. Raises DataError for all that are of no use."""
+def as_supplied(
+    data: Mapping[str, Any] | None, values: Mapping[str, Any], *, shared: bool = False
+) -> dict[str, Supplied]:
+    """Python values in the one form that binding takes. Raises DataError for all that are of no use.
+
+    shared: whether arrays of floats are used where they lie: for what is done with them before the caller goes on.
+    """
     from optdsl.data.supplied import from_python
 
     supplied: dict[str, Supplied] = {}
     mistakes: list[Diagnostic] = []
     for name, value in as_given(data, values).items():
         try:
-            supplied[name] = from_python(name, value)
+            supplied[name] = from_python(name, value, shared=shared)
         except DataError as error:
             mistakes += error.diagnostics
     if mistakes:

@@ -37,7 +37,7 @@ def _add(found: Any, value: object) -> None:
             for item in value.reshape(-1):
                 _add(found, item)
         else:
-            found.update(np.ascontiguousarray(value).tobytes())
+            found.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))  # no copy
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for part in dataclasses.fields(value):
             if part.compare or part.init:

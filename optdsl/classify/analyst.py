@@ -321,6 +321,7 @@ class _Analyst:
     def _validate(self, body: sympy.Expr, frame: Frame) -> None:
         """Evaluate a statement that is not collected, so that indices outside their sets are reported all the same."""
         lanes = self.model.lanes.with_values(np.ones(self.model.columns))
+        lanes.dry = True
         with np.errstate(all="ignore"):
             lanes.evaluate(body, frame)
 

@@ -156,9 +156,30 @@ class Facts:
     def _entry(self, node: nodes.VariableEntry, frame: Frame) -> Fact:
         if not frame.size:
             return _nothing(frame)
+        bounds = self._shared_bounds(node, frame)
+        if bounds is not None:
+            shape = (1,) * len(frame.shape)
+            return Fact(*bounds, np.zeros(shape), np.full(shape, SMOOTH), "variable")
         columns = self.lanes.columns(node, frame)
         shape = columns.shape
         return Fact(self.lower[columns], self.upper[columns], np.zeros(shape), np.full(shape, SMOOTH), "variable")
+
+    def _shared_bounds(self, node: nodes.VariableEntry, frame: Frame) -> tuple[np.ndarray, np.ndarray] | None:
+        """The bounds that all entries of a variable have, as one number each: then it is not asked which a lane takes.
+
+        None where they differ, or where there are few lanes. An index outside the variable's sets is a fault all the
+        same.
+        """
+        variable = self.lanes.variables[node.name]
+        if variable.columns is not None or frame.size < MANY:
+            return None
+        size = int(np.prod([len(axis) for axis in variable.axes], dtype=np.int64))
+        ends = [bound[variable.offset : variable.offset + size] for bound in (self.lower, self.upper)]
+        if not size or any((end != end[0]).any() for end in ends):
+            return None
+        self.lanes.located(node, variable.axes, node.slots, frame)
+        low, high = (np.full((1,) * len(frame.shape), end[0]) for end in ends)
+        return low, high
 
     def _add(self, node: sympy.Add, frame: Frame) -> Fact:
         parts = [self._of_parts(p, frame) for p in node.args]
@@ -425,6 +446,8 @@ def _spread_to(value: np.ndarray, fold: Fold) -> np.ndarray:
     return np.broadcast_to(value, np.shape(fold.groups.count) if np.ndim(value) == 0 else np.shape(value))
 
 
+MANY = 100_000
+"""Lanes from which it is worth a look whether a variable's entries share their bounds."""
 HUGE = 30_000_000
 """Lanes of a linear sum beyond which its bounds are not computed: it is affine whatever its data are."""
 

@@ -34,15 +34,16 @@ def collect_only_piece(
         return False
     sign = 1.0 if pieces.extreme == "max" else -1.0
     lows, highs = zip(*(_ends(piece, moving, frame, collector.facts, sign) for piece in pieces.pieces), strict=True)
-    chosen = np.full(frame.shape, -1)
+    chosen = np.full((1,) * len(frame.shape), -1)  # lanes that agree stay one number: there may be millions
     for k, low in enumerate(lows):
-        others = [high for m, high in enumerate(highs) if m != k]
-        wins = np.broadcast_to(np.all([low >= high for high in others], axis=0), frame.shape)
+        wins: np.ndarray = np.asarray(True)
+        for m, high in enumerate(highs):
+            wins = wins if m == k else wins & (low >= high)
         chosen = np.where((chosen < 0) & wins, k, chosen)
     if (chosen < 0).any():
         return False
     for k, (coefficients, constant) in enumerate(pieces.pieces):
-        mask = chosen == k
+        mask = np.broadcast_to(chosen == k, frame.shape)
         if mask.any():
             extension = collector.lanes.filtered(frame, mask)
             factor = np.broadcast_to(multiplier, frame.shape)
@@ -75,9 +76,9 @@ def _ends(
     facts: Facts,
     sign: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Between which numbers `sign` times a piece lies."""
+    """Between which numbers `sign` times a piece lies; the arrays broadcast over the frame."""
     coefficients, constant = piece
-    low = high = np.broadcast_to(sign * np.asarray(constant, dtype=float), frame.shape)
+    low = high = sign * np.asarray(constant, dtype=float)
     for argument, coefficient in zip(moving, coefficients, strict=True):
         fact, factor = facts.find(argument, frame), sign * np.asarray(coefficient, dtype=float)
         with np.errstate(invalid="ignore"):

@@ -12,7 +12,11 @@ from optdsl.data.members import Labels, SetValue
 
 @dataclass(frozen=True, eq=False)
 class DenseArray:
-    """Numbers over the product of the axes: `values` (len(axis 0), len(axis 1), ...), float64 or int64."""
+    """Numbers over the product of the axes: `values` (len(axis 0), len(axis 1), ...).
+
+    float64, or float32 where so given: whoever computes with them takes float64 (`optdsl.terms.evaluate`), or what a
+    training run asks for.
+    """
 
     axes: tuple[SetValue, ...]
     values: np.ndarray

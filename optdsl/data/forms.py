@@ -37,7 +37,7 @@ class ListValue:
 
 @dataclass(frozen=True, eq=False)
 class DenseValue:
-    """Numbers by position: `values` of any shape with at least one axis, float64 or int64."""
+    """Numbers by position: `values` of any shape with at least one axis, float64, float32 where so given, or int64."""
 
     values: np.ndarray
 

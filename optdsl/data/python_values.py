@@ -29,8 +29,10 @@ from optdsl.data.forms import (
 from optdsl.data.frames import from_frame
 
 
-def from_python(name: str, value: Any) -> Supplied:
-    """The value that a Python caller gives to `name`.
+def from_python(name: str, value: Any, *, shared: bool = False) -> Supplied:
+    """The value that a Python caller gives to `name`. shared: whether an array of floats may be used where it lies.
+
+    Without it all is copied: what the caller writes later does not matter.
 
     Numbers (also of NumPy, Fraction, Decimal), texts, dicts (tuple keys or nested), lists, tuples, sets, ranges,
     NumPy arrays, SciPy sparse matrices, Series and DataFrames of pandas and Polars, Arrow tables. Raises
@@ -39,7 +41,7 @@ def from_python(name: str, value: Any) -> Supplied:
     if isinstance(value, str | PurePath):
         return ScalarValue(str(value))
     if isinstance(value, np.ndarray):
-        return _from_array(name, value)
+        return _from_array(name, value, shared)
     if is_number(value):
         return _scalar(name, value)
     if isinstance(value, Mapping):
@@ -185,7 +187,7 @@ def _stacked(items: Sequence[Any]) -> np.ndarray | None:
     return array if array.dtype.kind in "fiub" else None
 
 
-def _from_array(name: str, array: np.ndarray) -> Supplied:
+def _from_array(name: str, array: np.ndarray, shared: bool = False) -> Supplied:
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise unsupported(name, "has masked entries", "fill them in: array.filled(0)")
     array = np.asarray(array)
@@ -194,10 +196,13 @@ def _from_array(name: str, array: np.ndarray) -> Supplied:
     if array.ndim == 0:
         return from_python(name, array.item())
     if array.dtype.kind in "fiub":
-        values = number_array("", array.reshape(-1)).values.reshape(array.shape)
-        nan = np.isnan(values) if values.dtype.kind == "f" else np.zeros(0, dtype=bool)
-        if nan.any():
-            position = np.unravel_index(int(nan.argmax()), values.shape)
+        if array.dtype.kind == "f":
+            kind = np.float32 if array.dtype == np.float32 else np.float64  # large data stays as small as it is
+            values = np.array(array, dtype=kind, order="C", copy=None if shared else True)
+        else:
+            values = number_array("", array.reshape(-1)).values.reshape(array.shape)
+        if values.dtype.kind == "f" and values.size and np.isnan(values.max()):  # it is NaN where one is
+            position = np.unravel_index(int(np.isnan(values).argmax()), values.shape)
             raise nan_error(name, "position [" + ", ".join(str(int(part) + 1) for part in position) + "]")
         return DenseValue(values)
     if array.dtype.kind == "M":

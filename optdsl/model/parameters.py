@@ -365,7 +365,7 @@ class Parameters:
         self._check_matrix(declared, held, flag)
 
     def _check_matrix(self, declared: Declared, held: np.ndarray, flag: tree.Flag) -> None:
-        name = declared.origin.name
+        name, held = declared.origin.name, np.asarray(held, dtype=float)
         if held.ndim != 2 or held.shape[0] != held.shape[1]:
             self.fault(
                 "needs-square",

@@ -51,7 +51,7 @@ def by_position(values: np.ndarray, wanted: Wanted, origin: Origin, file: str | 
                 f"`{wanted.members.name}` has {wanted.members.preview()}",
             )
         return label_array(wanted.axes, labels, wanted.members, origin)
-    return DenseArray(wanted.axes, np.asarray(shaped, dtype=float))
+    return DenseArray(wanted.axes, shaped if shaped.dtype == np.float32 else np.asarray(shaped, dtype=float))
 
 
 def check_shape(shape: tuple[int, ...], wanted: Wanted, origin: Origin, file: str | None) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import sympy
 
 from optdsl.atoms import ARRAYWISE, ENTRIES, METRICS, REDUCTIONS
 from optdsl.atoms.atom import Interval
-from optdsl.data.arrays import DenseArray, LabelArray
+from optdsl.data.arrays import DenseArray, LabelArray, ParameterValue
 from optdsl.data.members import IntegerLabels, TextLabels, find, object_array
 from optdsl.terms import nodes
 from optdsl.terms.fold import Fold
@@ -33,11 +33,19 @@ class Lanes(LaneSets):
     edge: float = 0.0
     """How far outside a function's domain an argument still counts as on its edge."""
 
+    dry: bool = False
+    """Whether only look-ups matter: sums of variables come out as 0, at the cost of the template, not of the data."""
+
     def with_values(self, values: np.ndarray, edge: float = 0.0) -> Lanes:
         """The same lanes at a point (n,); with `edge`, rounding just beyond the end of a domain is forgiven."""
         lanes = Lanes(self.sets, self.parameters, self.variables, values, self._translations, self._ranges)
         lanes.edge = edge
         return lanes
+
+    def with_parameters(self, parameters: Mapping[str, ParameterValue]) -> Lanes:
+        """The same lanes with these parameters in addition."""
+        known = {**self.parameters, **parameters}
+        return Lanes(self.sets, known, self.variables, self.values, self._translations, self._ranges)
 
     def forget(self) -> None:
         """Drop remembered intermediate values."""
@@ -59,6 +67,11 @@ class Lanes(LaneSets):
         """The value as a full float64 array of the frame's shape."""
         value = self.numbers(expression, frame)
         return np.asarray(np.broadcast_to(value, frame.shape), dtype=np.float64, order="C")
+
+    def looked_up(self, entry: nodes.VariableEntry, frame: Frame) -> np.ndarray:
+        """0 for an entry that is there, wherever it is looked up; LaneFault where it is not."""
+        self.located(entry, self.variables[entry.name].axes, entry.slots, frame)
+        return _nothing(frame)
 
     def condition(self, expression: sympy.Basic, frame: Frame) -> np.ndarray:
         """A condition over the frame, as bool."""
@@ -130,6 +143,12 @@ def _label(lanes: Lanes, label: nodes.Label, frame: Frame) -> Members:
 
 
 def _parameter(lanes: Lanes, entry: nodes.ParameterEntry, frame: Frame) -> Value:
+    value = stored(lanes, entry, frame)
+    return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype == np.float32 else value
+
+
+def stored(lanes: Lanes, entry: nodes.ParameterEntry, frame: Frame) -> Value:
+    """The value of a parameter's entry in the type that it is stored in, float32 for one."""
     array = lanes.parameters[entry.name]
     if not frame.size:
         nothing = _nothing(frame)
@@ -154,6 +173,8 @@ def _variable(lanes: Lanes, entry: nodes.VariableEntry, frame: Frame) -> np.ndar
         raise LaneFault("variable-in-data", entry, {})
     if not frame.size:
         return _nothing(frame)
+    if lanes.dry:
+        return lanes.looked_up(entry, frame)
     return lanes.values[lanes.columns(entry, frame)]
 
 
@@ -380,8 +401,12 @@ def _contract(lanes: Lanes, body: sympy.Basic, extension: Extension) -> np.ndarr
     """A sum of products over whole dimensions, as a tensor contraction."""
     child = extension.child
     factors = body.args if isinstance(body, sympy.Mul) else (body,)
-    arrays = [np.asarray(lanes.numbers(f, child), dtype=np.float64) for f in factors]
     kept = [d for d in range(len(child.shape)) if d not in extension.new_dims]
+    if lanes.dry and nodes.has_variables(body):
+        for factor in factors:
+            _operand(lanes, factor, child)
+        return np.zeros([min(child.shape[d], 1) for d in kept])
+    arrays = [_operand(lanes, f, child) for f in factors]
     scale = 1.0
     for d in extension.new_dims:
         if all(a.shape[d] == 1 for a in arrays):
@@ -391,9 +416,46 @@ def _contract(lanes: Lanes, body: sympy.Basic, extension: Extension) -> np.ndarr
         dims = [d for d, size in enumerate(a.shape) if size != 1]
         operands += [a.reshape([a.shape[d] for d in dims]), dims]
     result_dims = [d for d in kept if any(d in dims for dims in operands[1::2])]
-    # planned by cost: two large operands go to a matrix product
-    result = np.einsum(*operands, result_dims, optimize=len(arrays) > 1)
+    result = _summed(operands, result_dims)
     return scale * np.asarray(result).reshape([child.shape[d] if d in result_dims else 1 for d in kept])
+
+
+BLOCK = 1_000_000
+"""Numbers of data in float32 that are made float64 at once."""
+
+
+def _operand(lanes: Lanes, factor: sympy.Basic, frame: Frame) -> np.ndarray:
+    """A factor as float64; data that is stored as float32 stays so, to be converted block by block."""
+    if isinstance(factor, nodes.ParameterEntry):
+        value = stored(lanes, factor, frame)
+        if isinstance(value, np.ndarray) and value.dtype == np.float32:
+            return value
+    return np.asarray(lanes.numbers(factor, frame), dtype=np.float64)
+
+
+def _summed(operands: list[Any], result_dims: list[int]) -> np.ndarray:
+    """einsum in float64 of arrays and their dimensions, in blocks of a dimension where large data is float32."""
+    arrays, dims = operands[::2], operands[1::2]
+    narrow = [k for k, a in enumerate(arrays) if a.dtype == np.float32]
+    largest = max((arrays[k].size for k in narrow), default=0)
+    if not narrow or largest <= BLOCK:
+        wide = [a.astype(np.float64, copy=False) if isinstance(a, np.ndarray) else a for a in operands]
+        # planned by cost: two large operands go to a matrix product
+        return np.asarray(np.einsum(*wide, result_dims, optimize=len(arrays) > 1))
+    first = next(k for k in narrow if arrays[k].size == largest)
+    along = dims[first][0]
+    size = arrays[first].shape[0]
+    step = max(1, BLOCK * size // largest)
+    blocks = []
+    for at in range(0, size, step):
+        part: list[Any] = []
+        for a, own in zip(arrays, dims, strict=True):
+            taken = a[tuple(slice(at, at + step) if d == along else slice(None) for d in own)]
+            part += [taken.astype(np.float64, copy=False), own]
+        blocks.append(np.asarray(np.einsum(*part, result_dims, optimize=len(arrays) > 1)))
+    if along in result_dims:
+        return np.concatenate(blocks, axis=result_dims.index(along))
+    return np.asarray(sum(blocks[1:], start=blocks[0]))
 
 
 def _array_call(lanes: Lanes, node: nodes.ArrayCall, frame: Frame) -> np.ndarray:

@@ -15,7 +15,7 @@ import sympy
 from optdsl.data.members import SetValue
 from optdsl.model.model import Model
 from optdsl.terms import nodes
-from optdsl.terms.evaluate import number
+from optdsl.terms.evaluate import number, stored
 from optdsl.terms.frame import Binding, Frame, FrameBuilder
 from optdsl.terms.lanes import LaneFault, Positions
 from optdsl.training.graph import BATCH, TensorGraph
@@ -101,6 +101,10 @@ class Lowering:
     def _term(self, expression: sympy.Basic, lanes: Lanes) -> Term:
         if expression.is_Number or isinstance(expression, sympy.NumberSymbol):
             return Term(self.graph.const(float(number(expression))))
+        if isinstance(expression, nodes.ParameterEntry):
+            value = stored(self.lanes, expression, lanes.frame)
+            if isinstance(value, np.ndarray) and value.dtype == np.float32:
+                return self.numbers(value, lanes)  # batches of it become what the run asks for
         if not self.varies(expression):
             return self.floats(self.lanes.numbers(expression, lanes.frame), lanes)
         rule = _RULES.get(type(expression))

@@ -89,6 +89,7 @@ class TensorProblem:
         ]
         self._leaves = {name: self.lowering.variable(name) for name, _, _ in self._parts}
         self._programs: dict[tuple[str, np.dtype], tuple[Program, list[str]]] = {}
+        self._last: tuple[np.ndarray, float, np.ndarray] | None = None
         self._chunk = self._chunk_size()
 
     # -------------------------------------------------------------------------------------------------- what it is
@@ -222,23 +223,33 @@ class TensorProblem:
 
     # -------------------------------------------------------------------------------------------------- all members
 
-    def _chunks(self, x: np.ndarray) -> Iterator[Inputs]:
+    def _chunks(self, x: np.ndarray, chosen: np.ndarray | None) -> Iterator[Inputs]:
         views = self._views(np.asarray(x, dtype=np.float64))
-        for first in range(0, max(self.members, 1), self._chunk):
-            part = slice(first, min(first + self._chunk, self.members))
+        count = self.members if chosen is None else len(chosen)
+        scale = self.members / count if count else 1.0
+        for first in range(0, max(count, 1), self._chunk):
+            part = slice(first, min(first + self._chunk, count))
             size = part.stop - part.start
-            yield Inputs(views, part, size, share=size / self.members if self.members else 1.0)
+            batch = part if chosen is None else chosen[part]
+            yield Inputs(views, batch, size, scale=scale, share=size / count if count else 1.0)
 
     def _sums(
-        self, kind: str, x: np.ndarray, change: Mapping[str, object] | None = None
+        self,
+        kind: str,
+        x: np.ndarray,
+        change: Mapping[str, object] | None = None,
+        chosen: np.ndarray | None = None,
     ) -> tuple[list[np.ndarray], np.ndarray]:
-        """The outputs of a program over all members: its first ones, and the variables' parts as one vector (n,)."""
+        """The outputs of a program over all members: its first ones, and the variables' parts as one vector (n,).
+
+        chosen: the members that stand for all of them.
+        """
         program, names = self._program(kind, np.dtype(np.float64))
         total = np.zeros(len(self.start))
         parts = self._views(total)
         head = len(program.outputs) - len(names)
         first = [np.zeros(())] * head
-        for inputs in self._chunks(x):
+        for inputs in self._chunks(x, chosen):
             for key, value in (change or {}).items():
                 setattr(inputs, key, value)
             found = program(inputs)
@@ -249,11 +260,21 @@ class TensorProblem:
 
     def objective(self, x: np.ndarray) -> float:
         """f over all members."""
+        if self._last is not None and np.array_equal(self._last[0], x):
+            return self._last[1]
         return float(self._sums("value", x)[0][0])
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """The gradient of f over all members (n,)."""
-        return self._sums("gradient", x)[1]
+        if self._last is None or not np.array_equal(self._last[0], x):
+            (value,), found = self._sums("gradient", x)
+            self._last = np.array(x), float(value), found
+        return self._last[2].copy()
+
+    def sample(self, count: int, seed: int = 0) -> SomeMembers:
+        """The problem on so many members, drawn at random."""
+        chosen = np.random.default_rng(seed).choice(self.members, min(count, self.members), replace=False)
+        return SomeMembers(self, np.sort(chosen))
 
     def constraints(self, x: np.ndarray) -> np.ndarray:
         """c over all members (m,)."""
@@ -321,6 +342,34 @@ class TensorProblem:
         if node is None:
             return None
         return show(node)
+
+
+@dataclass(frozen=True, eq=False)
+class SomeMembers:
+    """A problem without rows in which some members, each with the weight of many, stand for all."""
+
+    whole: TensorProblem
+    chosen: np.ndarray
+
+    @property
+    def members(self) -> int:
+        """How many members there are."""
+        return len(self.chosen)
+
+    def objective(self, x: np.ndarray) -> float:
+        """The estimate of f."""
+        return float(self.whole._sums("value", x, None, self.chosen)[0][0])
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """The estimate of the gradient (n,)."""
+        return self.whole._sums("gradient", x, None, self.chosen)[1]
+
+    def hessian_product(
+        self, x: np.ndarray, multipliers: np.ndarray, direction: np.ndarray, weight: float = 1.0
+    ) -> np.ndarray:
+        """The estimate of the Hessian of weight * f times a direction (n,)."""
+        change: dict[str, object] = {"directions": self.whole._views(np.asarray(direction, dtype=np.float64))}
+        return weight * self.whole._sums("product", x, change, self.chosen)[1]
 
 
 def _size(batch: np.ndarray | slice, members: int) -> int:
