@@ -71,7 +71,7 @@ class Model:
 
     def check(self, *, data: Mapping[str, Any] | None = None, **values: Any) -> Verdict:
         """What kind of problem the model is with this data: its class, size, and each statement's curvature."""
-        from optdsl.answer.stages import check_tree
+        from optdsl.answer.examining import check_tree
 
         return check_tree(self.tree, folder=self.folder, supplied=as_supplied(data, values))
 

@@ -26,6 +26,7 @@ from optdsl.answer.solution import (
 from optdsl.answer.status import Status
 from optdsl.answer.values import let_values, shown_values, variable_arrays
 from optdsl.answer.verdict import Size, StatementVerdict, Verdict
+from optdsl.answer.witness_points import points_text
 from optdsl.classify import Analysis
 from optdsl.classify.analysis import StatementFact
 from optdsl.convex.lower import Lowered, NamedPart
@@ -48,6 +49,7 @@ def verdict_of(analysis: Analysis, route: Route | None, *refusals: Diagnostic) -
         statements=tuple(_statement(fact, _form(fact, analysis)) for fact in analysis.statements),
         route=route,
         witness=None if analysis.witness is None else analysis.witness.to_json(),
+        witness_points=None if analysis.witness is None else points_text(analysis.model, analysis.witness),
         refusal=tuple(_remark(diagnostic) for diagnostic in (*analysis.refusal, *refusals)),
         warnings=analysis.model.warnings,
     )

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from optdsl.answer.asked import model_name
 from optdsl.answer.assemble import constraint_answers, variable_answers
 from optdsl.answer.checks import EDGE, TOLERANCE, TransformedAnswer, TransformedJudge
 from optdsl.answer.labelled import LabelledArray, index_labels
 from optdsl.answer.layout import Page, fact_lines, wrapped
 from optdsl.answer.numbers import number_text, residual_text
 from optdsl.answer.solution import ConstraintAnswer, NameMissing, ShownValue, Solution, VariableAnswer
-from optdsl.answer.stages import model_name
 from optdsl.answer.value_tables import Titled, value_blocks
 from optdsl.answer.values import let_values, shown_values
 from optdsl.convex.lower import Restored

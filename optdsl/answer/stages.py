@@ -6,31 +6,40 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optdsl.answer.assemble import solution_of, verdict_of
+from optdsl.answer.asked import (
+    Asked,
+    asked_for,
+    by_engine,
+    chosen,
+    engine_stages,
+    model_name,
+    of_engine,
+    pointing,
+    refuse,
+    route_of,
+)
+from optdsl.answer.assemble import solution_of
 from optdsl.answer.composite_route import composite_answer, composite_at_once, composite_form
-from optdsl.answer.explain import check_stage, program_text
-from optdsl.answer.methods import AUTOMATIC, SOLVER_METHODS, check_method, check_options
+from optdsl.answer.examining import verdict_on
+from optdsl.answer.methods import AUTOMATIC, check_method, check_options
 from optdsl.answer.provenance import Examined, provenance_of
 from optdsl.answer.seeds import checked_seed, options_with_seed, seed_among
-from optdsl.answer.solution import Route, Solution, Times
+from optdsl.answer.solution import Solution, Times
 from optdsl.answer.status import Guarantee, Status
-from optdsl.answer.training_route import STOCHASTIC, Checkpointing, trained, training_text
+from optdsl.answer.training_route import STOCHASTIC, Checkpointing, trained
 from optdsl.answer.training_route import answer_of as training_answer
-from optdsl.answer.training_route import route_of as training_route
-from optdsl.answer.transformed import WHY, Special, solve_special, special_form, specialized
-from optdsl.answer.verdict import Verdict
+from optdsl.answer.transformed import Special, solve_special, special_form
 from optdsl.classify import Analysis, analyze
-from optdsl.convex.choose import Choice, choose, choose_for
+from optdsl.convex.choose import Choice
 from optdsl.convex.lower import lower
 from optdsl.convex.program import Program, Progress, RawAnswer, RawStatus
 from optdsl.convex.warm import WarmSolver
-from optdsl.errors import Diagnostic, NotSolvable, OptionError, Source, Span
+from optdsl.errors import Diagnostic, NotSolvable, OptionError
 from optdsl.language import parse, tree
-from optdsl.model import build, explain
+from optdsl.model import build
 from optdsl.model.model import Model
 
 if TYPE_CHECKING:
@@ -75,28 +84,6 @@ class _Clock:
         return Times(**self.seconds, total=time.perf_counter() - self.began)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The method that the caller or the file asks for, and where in the file; None: the one that fits."""
-
-    method: str | None
-    options: Mapping[str, Any]
-    span: Span | None = None
-    source: Source | None = None
-    option_spans: Mapping[str, Span] = field(default_factory=dict)
-
-    def place(self, mistake: Diagnostic) -> Span | None:
-        """Where a mistake in the method or its options stands: at the option that it names, else at the method."""
-        named = (span for name, span in self.option_spans.items() if f"`{name}`" in mistake.message)
-        return mistake.span or next(named, self.span)
-
-    @property
-    def solver(self) -> str | None:
-        """The solver named in the options."""
-        solver = self.options.get("solver")
-        return None if solver is None else str(solver)
-
-
 # ------------------------------------------------------------------------------------------------------- solve
 
 
@@ -130,7 +117,7 @@ def _examined(file: tree.File, keywords: Mapping[str, Any]) -> Examined:
     name = model_name(file.source.name)
     model = build(file, folder=keywords["folder"], supplied=supplied, paths=paths, name=name)
     asked = asked_for(model, keywords.get("method"), keywords.get("options"))
-    return Examined(_verdict(model, analyze(model, explain=True)), asked.method, asked.options)
+    return Examined(verdict_on(model, analyze(model, explain=True)), asked.method, asked.options)
 
 
 def _solve(
@@ -163,14 +150,14 @@ def _solve(
     controls.enter("classifying")
     with clock.lap("classify"):
         analysis = analyze(model, doubt="quick")
-        special = None if _of_engine(asked) else special_form(analysis)
+        special = None if of_engine(asked) else special_form(analysis)
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)
         return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
     if controls.checkpoints is not None and asked.method not in STOCHASTIC:
         raise OptionError(_no_checkpoints(asked.method))
     with clock.lap("compile"), pointing(asked):
-        training = trained(analysis, asked.method, asked.options, _by_engine(asked, analysis))
+        training = trained(analysis, asked.method, asked.options, by_engine(asked, analysis))
     if training is not None:
         controls.enter("solving")
         with clock.lap("solve"), pointing(asked):
@@ -181,10 +168,10 @@ def _solve(
         answer = None if composite is None else composite_answer(composite, controls)
     if answer is not None:
         return replace(answer, time=clock.times())
-    if _by_engine(asked, analysis):
+    if by_engine(asked, analysis):
         solution = _solve_by_engine(analysis, asked, controls, clock)
         return replace(_surely_infeasible(solution, analysis, controls, clock) or solution, time=clock.times())
-    _refuse(model, analysis)
+    refuse(model, analysis)
     controls.enter("compiling")
     with clock.lap("compile"):
         lowered = lower(analysis)
@@ -215,9 +202,7 @@ def _short_of_proof(solution: Solution, choice: Choice, asked: Asked) -> bool:
     return open_ and gap is not None and gap < NEARLY and choice.method == "cvxpy" and "tol" not in asked.options
 
 
-def _surely_infeasible(
-    solution: Solution, analysis: Analysis, controls: Controls, clock: _Clock
-) -> Solution | None:
+def _surely_infeasible(solution: Solution, analysis: Analysis, controls: Controls, clock: _Clock) -> Solution | None:
     """Where no point was found: the conflict of the statements that are proved convex, if they alone have none."""
     if solution.status not in (Status.INFEASIBLE, Status.NUMERICAL_ERROR) or analysis.proved is None:
         return None
@@ -256,43 +241,19 @@ def _no_checkpoints(method: str | None) -> Diagnostic:
     return Diagnostic("no-checkpoints", what, hint=f"ask for a method that does: {', '.join(STOCHASTIC)}")
 
 
-def _of_engine(asked: Asked) -> bool:
-    """Whether a method of the built-in engine is asked for."""
-    if asked.method is None or asked.method in SOLVER_METHODS:
-        return False
-    from optdsl.answer import composite_methods, engine_methods
-
-    names = (*engine_methods.names(), *composite_methods.names())
-    return asked.method in names or asked.method in STOCHASTIC
-
-
-def _by_engine(asked: Asked, analysis: Analysis) -> bool:
-    """Whether the built-in engine solves the model: it is asked for, or nothing is and no other method fits."""
-    if asked.method is not None:
-        return _of_engine(asked)
-    return bool(analysis.refusal) and _engine().takes(analysis)
-
-
-def _engine() -> Any:
-    """The stages of the engine's route, loaded for the models that take it."""
-    return import_module("optdsl.answer.local")
-
-
 def _solve_by_engine(analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock) -> Solution:
     """The answer of the built-in engine's methods."""
     controls.enter("compiling")
     with clock.lap("compile"), pointing(asked):
-        prepared = _engine().prepare(analysis, asked.method, asked.options)
+        prepared = engine_stages().prepare(analysis, asked.method, asked.options)
     controls.enter("solving")
     with clock.lap("solve"), pointing(asked):
-        watching = _engine().Watching(controls.time_limit, controls.progress, controls.stop, controls.warm)
-        solution: Solution = _engine().run(prepared, watching)
+        watching = engine_stages().Watching(controls.time_limit, controls.progress, controls.stop, controls.warm)
+        solution: Solution = engine_stages().run(prepared, watching)
     return solution
 
 
-def _solve_special(
-    special: Special, analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock
-) -> Solution:
+def _solve_special(special: Special, analysis: Analysis, asked: Asked, controls: Controls, clock: _Clock) -> Solution:
     """The answer to a model that is solved through convex programs in other variables."""
 
     def solve(program: Program) -> RawAnswer:
@@ -302,13 +263,6 @@ def _solve_special(
     controls.enter("solving")
     with clock.lap("solve"):
         return solve_special(special, analysis, solve, asked.method or "cvxpy", asked.options, controls.stop)
-
-
-def _refuse(model: Model, analysis: Analysis) -> None:
-    """Raises NotSolvable for a model that no method of this version takes."""
-    if analysis.refusal:
-        kind = {"type": analysis.type, "convexity": analysis.convexity, "smoothness": analysis.smoothness}
-        raise NotSolvable(*analysis.refusal, model=model.name, problem_class=kind)
 
 
 def _run(choice: Choice, program: Any, asked: Asked, model: Model, controls: Controls) -> RawAnswer:
@@ -338,41 +292,6 @@ def _in_the_users_sense(progress: Callable[[Progress], None] | None, model: Mode
     return tell
 
 
-def route_of(choice: Choice, raw: RawAnswer | None = None) -> Route:
-    """The choice as the answer names it; the solver is the one that gave the answer."""
-    return Route(choice.method, raw.solver if raw is not None else choice.solver, choice.why)
-
-
-def model_name(source_name: str) -> str:
-    """What the answer calls the model: `diet` for `plans/diet.opt`, `model` for a text without a file."""
-    if source_name.startswith("<"):
-        return "model"
-    return Path(source_name).stem or source_name
-
-
-# ------------------------------------------------------------------------------------------------------- methods
-
-
-def asked_for(model: Model, method: str | None, options: Mapping[str, Any] | None) -> Asked:
-    """What the caller asks for, else the file; a caller's options add to the file's where the method is the file's.
-
-    Raises OptionError for wrong names.
-    """
-    in_file = model.method
-    if method is not None or in_file is None:
-        named = None if method == AUTOMATIC else method
-        asked = Asked(named, dict(options or {}))
-    else:
-        given = options or {}
-        spans = {name: span for name, span in in_file.option_spans.items() if name not in given}
-        asked = Asked(in_file.method, {**in_file.options, **given}, in_file.span, model.source, spans)
-    if asked.method is not None:
-        check_method(asked.method, asked.span, asked.source)
-        with pointing(asked):
-            check_options(asked.method, asked.options)
-    return asked
-
-
 def _check_asked(method: str | None, options: Mapping[str, Any] | None) -> None:
     """Finds a caller's mistake before the model's data is read."""
     if method is not None:
@@ -390,103 +309,3 @@ def _check_time_limit(seconds: float | None) -> None:
                 hint="give a number of seconds above 0",
             )
         )
-
-
-def chosen(program: Any, asked: Asked) -> Choice:
-    """The solver for the program. Raises OptionError where the one asked for cannot take it."""
-    with pointing(asked):
-        return choose(program, asked.method, asked.solver)
-
-
-@contextmanager
-def pointing(asked: Asked) -> Iterator[None]:
-    """Gives mistakes in a file's `solve using` their place in the file."""
-    try:
-        yield
-    except OptionError as error:
-        if asked.span is None:
-            raise
-        placed = (replace(item, span=asked.place(item), source=asked.source) for item in error.diagnostics)
-        raise OptionError(*placed) from None
-
-
-# -------------------------------------------------------------------------------------------- check and explain
-
-
-def check_text(text: str, name: str, **keywords: Any) -> Verdict:
-    """`check_tree` of a text; `name` is what messages call it."""
-    return check_tree(parse(text, name), **keywords)
-
-
-def check_tree(
-    file: tree.File,
-    *,
-    folder: Path,
-    supplied: Mapping[str, Supplied] | None = None,
-    paths: Mapping[str, str] | None = None,
-) -> Verdict:
-    """What kind of problem a model is. Raises OptError for every mistake in the input."""
-    model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
-    return _verdict(model, analyze(model, explain=True))
-
-
-def _verdict(model: Model, analysis: Analysis) -> Verdict:
-    asked = asked_for(model, None, None)
-    special = None if _of_engine(asked) else special_form(analysis)
-    if special is not None:
-        route = Route("cvxpy", "CLARABEL", WHY[special.type])
-        return verdict_of(specialized(analysis, special), route)
-    with pointing(asked):
-        training = trained(analysis, asked.method, asked.options, _by_engine(asked, analysis))
-    if training is not None:
-        return verdict_of(replace(analysis, refusal=()), training_route(training))
-    with pointing(asked):
-        composite = composite_form(analysis, asked.method, asked.options)
-    if composite is not None:
-        return verdict_of(replace(analysis, refusal=()), composite.route)
-    if _by_engine(asked, analysis):
-        try:
-            with pointing(asked):
-                route, nonzeros = _engine().route_for(analysis, asked.method)
-            verdict = verdict_of(replace(analysis, refusal=()), route)
-            return replace(verdict, size=replace(verdict.size, nonzeros=nonzeros))
-        except NotSolvable as error:
-            return verdict_of(replace(analysis, refusal=()), None, *error.diagnostics)
-    if analysis.refusal:
-        return verdict_of(analysis, None)
-    with pointing(asked):
-        return verdict_of(analysis, route_of(choose_for(analysis.type, asked.method, asked.solver)))
-
-
-def explain_text(
-    text: str,
-    name: str,
-    stage: str,
-    *,
-    folder: Path,
-    supplied: Mapping[str, Supplied] | None = None,
-    paths: Mapping[str, str] | None = None,
-) -> str:
-    """What a model looks like after a stage, one of `STAGES`. Raises OptError for every mistake in the input."""
-    check_stage(stage)
-    file = parse(text, name)
-    if stage == "tree":
-        return explain(file, stage)
-    model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
-    if stage in ("data", "model"):
-        return explain(model, stage)
-    analysis = analyze(model, explain=True)
-    if stage == "class":
-        return str(_verdict(model, analysis))
-    asked = asked_for(model, None, None)
-    special = special_form(analysis)
-    training = trained(analysis, asked.method, asked.options, _by_engine(asked, analysis))
-    if training is not None:
-        return training_text(training)
-    composite = None if special is not None else composite_form(analysis, asked.method, asked.options)
-    if composite is not None:
-        return str(import_module("optdsl.answer.composite").program_text(composite))
-    if special is None and _by_engine(asked, analysis):
-        return str(_engine().program_text(analysis, asked.method))
-    _refuse(model, analysis)
-    return program_text(lower(analysis))

@@ -44,6 +44,7 @@ class StatementVerdict:
 class Verdict:
     """The kind of problem a model is, as far as it is proved. `route` is how `solve` would solve it, None if it cannot.
 
+    `witness_points`: the two points of the witness in words, with the names of entries.
     `refusal`: why no method of this version takes it, drawn as messages are; empty where one does.
     """
 
@@ -52,6 +53,7 @@ class Verdict:
     size: Size
     statements: tuple[StatementVerdict, ...] = ()
     witness: Mapping[str, Any] | None = None
+    witness_points: tuple[str, str] | None = None
     route: Route | None = None
     refusal: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

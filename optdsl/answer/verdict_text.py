@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from optdsl.answer.layout import PIPED_WIDTH, Page, beside, fact_lines, left, right, shortened, wrapped
 from optdsl.answer.solution import Route
 from optdsl.answer.verdict import StatementVerdict, Verdict
@@ -43,7 +40,6 @@ def verdict_text(verdict: Verdict, page: Page | None = None) -> str:
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-MOST_VALUES = 8
 MOST_REMARKS = 5
 
 _SOLVED_AS = {
@@ -67,39 +63,26 @@ def _remarks(verdict: Verdict) -> list[str]:
 
 
 def witness_text(verdict: Verdict) -> list[str]:
-    """The witness against convexity in words; none where there is none."""
-    if verdict.witness is None:
+    """The witness against convexity in words, for a reader with a calculator; none where there is none."""
+    witness, points = verdict.witness, verdict.witness_points
+    if witness is None or points is None:
         return []
-    return _witness(verdict.witness, verdict.problem_class.type in _SOLVED_AS)
-
-
-def _witness(witness: Mapping[str, Any], solved_otherwise: bool) -> list[str]:
-    """The witness in words, for a reader with a calculator."""
-    name = f"`{witness['statement']}`"
-    claim = f"As it is written, {name}{{}} is not convex"
-    if not solved_otherwise:
-        claim = f"{name}{{}} is not curved as its role needs"
     index = f" at [{', '.join(map(str, witness['index']))}]" if witness["index"] else ""
     first, second, between = witness["values"]
-    points = [_point(point) for point in witness["points"]]
     weight = witness["weight"]
     where = "halfway between" if weight == 0.5 else f"at {weight:g} times the first and {1 - weight:g} times the second"
-    value = "it is undefined" if between is None else f"it is {between:.6g}"
-    chord = (
-        "" if between is None else f", and the straight line between gives {weight * first + (1 - weight) * second:.6g}"
-    )
-    return [
-        f"{claim.format(index)}: at {points[0]} it is {first:.6g}, "
-        f"at {points[1]} it is {second:.6g}; {where} {value}{chord}."
-    ]
-
-
-def _point(point: Mapping[str, Any]) -> str:
-    parts = []
-    for name, values in point.items():
-        shown = ", ".join(f"{v:.6g}" for v in values[:MOST_VALUES]) + (", ..." if len(values) > MOST_VALUES else "")
-        parts.append(f"{name} = {shown}" if len(values) == 1 else f"{name} = [{shown}]")
-    return ", ".join(parts)
+    if between is None:
+        fault, value = "not defined on a convex set", "it is undefined"
+    else:
+        line = weight * first + (1 - weight) * second
+        fault = "not convex" if between > line else "not concave"
+        value = f"it is {between:.6g}, and the straight line between gives {line:.6g}"
+    claim = f"`{witness['statement']}`{index} is {fault}"
+    if verdict.problem_class.type in _SOLVED_AS:
+        claim = f"As it is written, {claim}"
+    elif between is not None:
+        claim += ", as its role needs"
+    return [f"{claim}: at {points[0]} it is {first:.6g}, at {points[1]} it is {second:.6g}; {where} {value}."]
 
 
 def class_text(type_name: str) -> str:

@@ -31,7 +31,7 @@ def command(model: str, as_json: bool, set_options: tuple[str, ...], data_option
     supplied, paths = as_given_data(set_options, data_options)
     given = read_model(model)
 
-    from optdsl.answer.stages import check_text
+    from optdsl.answer.examining import check_text
 
     verdict = check_text(given.text, given.name, folder=given.folder, supplied=supplied, paths=paths)
     if as_json:

@@ -14,10 +14,10 @@ SHOWN = 0
 
 @click.command("explain")
 @model_argument
-@click.option("--after", "stage", metavar="STAGE", required=True, help="The stage: tree, data, model, class, program.")
+@click.option("--after", "stage", metavar="STAGE", help="The stage: tree, data, model, class, program.")
 @data_options
-def command(model: str, stage: str, set_options: tuple[str, ...], data_options: tuple[str, ...]) -> int:
-    """Print what a model looks like after a stage.
+def command(model: str, stage: str | None, set_options: tuple[str, ...], data_options: tuple[str, ...]) -> int:
+    """Print what a model looks like after a stage; without --after, its data, its templates and its program.
 
     \b
     tree       the syntax tree of the text
@@ -31,11 +31,12 @@ def command(model: str, stage: str, set_options: tuple[str, ...], data_options: 
     """
     from optdsl.answer.explain import check_stage
 
-    check_stage(stage)
+    if stage is not None:
+        check_stage(stage)
     supplied, paths = as_given_data(set_options, data_options)
     given = read_model(model)
 
-    from optdsl.answer.stages import explain_text
+    from optdsl.answer.examining import explain_text
 
     write_out(explain_text(given.text, given.name, stage, folder=given.folder, supplied=supplied, paths=paths))
     return SHOWN

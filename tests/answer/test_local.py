@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import optdsl
-from optdsl.answer.stages import explain_text
+from optdsl.answer.examining import explain_text
 from optdsl.errors import NotSolvable, OptionError
 
 

@@ -180,3 +180,12 @@ def test_the_live_line() -> None:
     news = Progress(12345, 88.25, 0.035, 1.0, 85.0)
     assert live_text("solving", news, 12.4) == "solving: iteration 12,345, objective 88.25, bound 85, gap 3.5%, 12 s"
     assert live_text("reading", None, 1.0) == "reading: 1 s"
+
+
+def test_explain_without_a_stage_shows_data_templates_and_program(tmp_path: Path) -> None:
+    model = tmp_path / "plan.opt"
+    model.write_text("param c = 3\nvar x >= 0\nminimize cost: c * x\nsubject to\n  least: x >= 2\n")
+    shown = optdsl("explain", str(model))
+    assert shown.code == 0 and not shown.err
+    stages = [optdsl("explain", str(model), "--after", stage).out.strip() for stage in ("data", "model", "program")]
+    assert shown.out.strip() == "\n\n".join(stages)
