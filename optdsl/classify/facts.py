@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 import sympy
 
-from optdsl.atoms import ARRAYWISE, ENTRIES, REDUCTIONS, Interval, Smoothness, interior
+from optdsl.atoms import ARRAYWISE, ENTRIES, REDUCTIONS, Interval, Smoothness
 from optdsl.atoms.intervals import plus
-from optdsl.classify.smoothness import of_power, of_product, open_box
+from optdsl.classify.ends import open_box
+from optdsl.classify.smoothness import of_power, of_product
 from optdsl.model.model import Model
 from optdsl.terms import nodes
 from optdsl.terms.evaluate import Lanes
@@ -247,9 +248,11 @@ class Facts:
             box = row.range(*boxes)
             own = np.where(nowhere, 0.0, np.where(inside, row.curvature(*boxes), np.nan))
             slopes = row.slope(*boxes)
-            smooth = row.smoothness(*[
-                open_box(self, a, f, b, frame) for a, f, b in zip(arguments, facts, boxes, strict=True)
-            ])
+            smooth = row.smoothness(*boxes)
+            if int(np.min(smooth, initial=SMOOTH)) < SMOOTH:
+                smooth = row.smoothness(*[
+                    open_box(self, a, f, b, frame) for a, f, b in zip(arguments, facts, boxes, strict=True)
+                ])
         moving = [k for k, a in enumerate(arguments) if has_variables(a)]
         curvature = compose(own, [slopes[k] for k in moving], [facts[k].curvature for k in moving])
         smooth = np.minimum(smooth, _roughest([facts[k] for k in moving]))
@@ -272,7 +275,11 @@ class Facts:
             found = row.range(box, fold.groups, *points)
             own = row.curvature(box, fold.groups, *points)
             slope = row.slope(box, fold.groups, *points)[0]
-            smooth = row.smoothness(interior(box) if fact.affine.all() else box, fold.groups, *points)
+            smooth = row.smoothness(box, fold.groups, *points)
+            if int(np.min(smooth, initial=SMOOTH)) < SMOOTH:
+                inside = open_box(self, node.body, fact, fact.interval, extension.child)
+                inside = Interval(fold.members(inside.lo), fold.members(inside.hi))
+                smooth = row.smoothness(inside, fold.groups, *points)
         if node.name in ("sum", "mean"):
             # rounding outward must not lose a sign
             found = Interval(
@@ -432,7 +439,10 @@ def _scaled(lo: np.ndarray, hi: np.ndarray, factor: np.ndarray) -> tuple[np.ndar
             factor = factor[(slice(0, 1),) * factor.ndim]
         return np.where(factor == 0, 0.0, -np.inf), np.where(factor == 0, 0.0, np.inf)
     ends = _product(lo, factor), _product(hi, factor)
-    return _outward(np.minimum(*ends), np.maximum(*ends))
+    exact = np.minimum(*ends), np.maximum(*ends)
+    turned = np.abs(factor) == 1.0  # a change of sign is no rounding
+    low, high = _outward(*exact)
+    return np.where(turned, exact[0], low), np.where(turned, exact[1], high)
 
 
 def _product(x: np.ndarray, y: np.ndarray) -> np.ndarray:

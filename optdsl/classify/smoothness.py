@@ -1,4 +1,4 @@
-"""Where kinks are taken away: powers and products that vanish at them, and ends of intervals that are not reached.
+"""Where kinks are taken away: powers and products that vanish at them.
 
 Smoothness is judged in the relative interior of D. A kink of |e| or max(e, 0) lies where e = 0; there |e|^p and its
 products with e^k vanish to the order p + k, which makes them continuously differentiable for an order above 1 and
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import sympy
 
-from optdsl.atoms import Interval, Smoothness
+from optdsl.atoms import Smoothness
 from optdsl.terms import nodes
 from optdsl.terms.frame import Frame
 from optdsl.terms.nodes import has_variables
@@ -94,33 +94,4 @@ def _inside(facts: Known, base: sympy.Expr, frame: Frame) -> np.ndarray | None:
     return None if e is None else np.asarray(facts.find(e, frame).smooth)
 
 
-def open_box(facts: Known, argument: sympy.Basic, fact: Any, box: Interval, frame: Frame) -> Interval:
-    """The box without the ends that the argument does not reach in the relative interior of D.
-
-    A concave function that is not constant is nowhere smallest there, a convex one nowhere largest; a strictly
-    monotone function of an affine argument is neither.
-    """
-    both = bool(fact.affine.all()) or _strict(facts, argument, frame)
-    low = np.where(both | fact.concave, np.nextafter(box.lo, np.inf), box.lo)
-    high = np.where(both | fact.convex, np.nextafter(box.hi, -np.inf), box.hi)
-    keep = box.lo >= box.hi
-    return Interval(np.where(keep, box.lo, low), np.where(keep, box.hi, high))
-
-
-def _strict(facts: Known, argument: sympy.Basic, frame: Frame) -> bool:
-    """Whether the argument is a sum with a power of an affine part of one sign."""
-    if isinstance(argument, sympy.Add):
-        return any(_strict(facts, term, frame) for term in argument.args)
-    if isinstance(argument, sympy.Mul):
-        moving = [f for f in argument.args if has_variables(f)]
-        return len(moving) == 1 and _strict(facts, moving[0], frame)
-    if not isinstance(argument, sympy.Expr) or not has_variables(argument):
-        return False
-    base, power = power_of(argument)
-    if not power.is_number or power == 0 or base is argument:
-        return False
-    fact = facts.find(base, frame)
-    return bool(fact.affine.all()) and bool((fact.lo >= 0).all() or (fact.hi <= 0).all())
-
-
-__all__ = ["of_power", "of_product", "open_box"]
+__all__ = ["of_power", "of_product"]

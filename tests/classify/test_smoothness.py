@@ -9,6 +9,7 @@ import optdsl
 X, U, P = "var x >= 0, <= 4", "var x >= -4, <= 4", "var x >= 1, <= 4"
 XY = "var x >= -4, <= 4\nvar y >= -4, <= 4"
 PY = "var x >= -4, <= 4\nvar y >= 1, <= 4"
+F = "var x"
 V = "set I = 1..3\nvar v[I] >= -4, <= 4"
 V1 = "set I = 1..3\nvar v[I] >= 1, <= 4"
 V0 = "set I = 1..3\nvar v[I] >= 0, <= 4"
@@ -45,6 +46,26 @@ TABLE: list[tuple[str, str, str]] = [
     (X, "log(x)", "smooth"), (U, "log(x + 4)", "smooth"), (U, "x^2 / (1 + x^2)", "smooth"),
     (X, "x * log(x)", "smooth"),
     (P, "sqrt(x^2 - 1)", "smooth"), (U, "sqrt(16 - x^2)", "smooth"), (X, "entr(x)", "smooth"),
+    # ends of intervals that are not reached
+    (F, "log(sigmoid(x))", "smooth"), (F, "log(1 - sigmoid(x))", "smooth"), (F, "log(exp(x))", "smooth"),
+    (F, "sqrt(exp(x))", "smooth"), (F, "1 / (1 + exp(-x))", "smooth"), (F, "log(1 + x^2)", "smooth"),
+    (F, "1 / exp(x)", "smooth"), (F, "log(softplus(x))", "smooth"), (F, "sqrt(sigmoid(x))", "smooth"),
+    (F, "log(1 + tanh(x))", "smooth"), (F, "acos(tanh(x))", "smooth"), (F, "log(1 + erf(x))", "smooth"),
+    (F, "log(sigmoid(x) * (1 - sigmoid(x)))", "smooth"), (F, "sigmoid(x) / (1 - sigmoid(x))", "smooth"),
+    (F, "log(sigmoid(x)^2)", "smooth"), (F, "log(exp(x) + exp(-x))", "smooth"),
+    ("set I = 1..3\nvar v[I]", "-log(softmax(v)[2])", "smooth"),
+    ("set I = 1..3\nvar v[I]", "log(sum(exp(v[i]) for i in I))", "smooth"),
+    ("set I = 1..3\nvar v[I]", "sqrt(sum(exp(v[i]) for i in I))", "smooth"),
+    ("set I = 1..3\nvar v[I]", "sum(sqrt(sigmoid(v[i])) for i in I)", "smooth"),
+    (F, "sqrt(exp(x) - 1)", "smooth"), (F, "log(exp(x) - 1)", "smooth"), (F, "sqrt(x + exp(x))", "smooth"),
+    (F, "log(max(exp(x), sigmoid(x)))", "nonsmooth"),
+    # ends that are
+    (F, "sqrt(cosh(x) - 1)", "nonsmooth"), (F, "sqrt(x^2 * exp(x))", "nonsmooth"),
+    (U, "1 / sinh(x)", "discontinuous"),
+    (X, "sqrt(x^2 - 4 * x + 4)", "nonsmooth"), (F, "sqrt(1 + sin(x))", "nonsmooth"),
+    (F, "log(pos(x))", "discontinuous"), (F, "1 / (1 - tanh(x)^2 - 1)", "discontinuous"),
+    (F, "1 / pos(x)", "discontinuous"),
+    (F, "abs(sinh(x))", "nonsmooth"), (F, "abs(sigmoid(x) - 1/2)", "nonsmooth"),
     # norms
     (V, "norm2(v)", "nonsmooth"), (V1, "norm2(v)", "smooth"), (V, "norm2(v)^2", "smooth"),
     (V, "norm2(v)^3", "smooth"),
