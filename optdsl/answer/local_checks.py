@@ -17,6 +17,7 @@ from optdsl.convex.lower import Restored
 from optdsl.convex.program import RawAnswer, RawStatus
 from optdsl.engine.problem import ModelProblem
 from optdsl.methods.driver import Ending, Outcome
+from optdsl.methods.fading import fading
 from optdsl.model.model import Model
 
 _ENDED = {
@@ -223,7 +224,11 @@ class _LocalJudge(TransformedJudge):
             self.notes.append("slopes vanish here only because the point is far out: perhaps there is no best point")
             return Status.FEASIBLE, Guarantee.NONE
         if first and second is SecondOrder.SATISFIED:
-            return Status.LOCALLY_OPTIMAL, Guarantee.LOCAL
+            tail = self._tail()
+            if not tail:
+                return Status.LOCALLY_OPTIMAL, Guarantee.LOCAL
+            self.notes.append(tail)
+            return Status.STATIONARY, Guarantee.NONE
         if ending in _ENDED:
             return _ENDED[ending], Guarantee.NONE
         if first:
@@ -237,6 +242,23 @@ class _LocalJudge(TransformedJudge):
             else "the point does not pass the checks"
         )
         return Status.NUMERICAL_ERROR, Guarantee.NONE
+
+    def _tail(self) -> str:
+        """What is to be said where the objective gets better forever, ever less, as variables go on; else empty."""
+        problem, outcome = self.point.problem, self.point.outcome
+        x, own = outcome.x, self.model.columns
+        found = fading(problem, x, outcome.row_multipliers, outcome.bound_multipliers, problem.slope_sizes)
+        if found is None:
+            return ""
+        moving = [
+            f"`{name}` {'grows' if (np.asarray(values) > 0).any() else 'falls'}"
+            for name, values in variable_arrays(self.model, found.direction[:own]).items()
+            if (np.asarray(values) != 0).any()
+        ]
+        return (
+            f"the objective still gets better, ever less, as {' and '.join(moving) or 'the point moves out'}: "
+            "no best point was found along the way, the best value may not be attained"
+        )
 
     def _escape(self) -> Mapping[str, LabelledArray] | None:
         escape = self.point.escape
