@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from optdsl.classify.witness import Domain, Statement, Witness
 
 Doubt = Literal["plain", "quick", "none"]
-QUICK, PATIENT = 0.1, 1.0
-"""Seconds for one statement; the quick search ends after them."""
+QUICK, PATIENT, IN_ALL = 0.1, 1.0, 4.0
+"""Effort, in units of about a second: in all of a quick search; of a patient one for a statement, and in all."""
 
 Affine = tuple[sp.csr_array, np.ndarray, np.ndarray]
 
@@ -39,7 +38,7 @@ def first_witness(
     """
     if doubt == "none":
         return None
-    from optdsl.classify.witness import Statement, find_witness  # loads much, and most models are convex
+    from optdsl.classify.witness import Effort, Statement, find_witness  # loads much, and most models are convex
 
     domain = _domain(model, affine)
     found: list[tuple[Statement, list[np.ndarray]]] = []
@@ -50,15 +49,15 @@ def first_witness(
     for constraint in model.constraints:
         if constraint.name in broken:
             found.extend((Statement.of_relation(constraint, r), []) for r in constraint.relations)
-    seconds, began = (QUICK if doubt == "quick" else PATIENT), time.perf_counter()
+    each, total = (QUICK, Effort.of(QUICK)) if doubt == "quick" else (PATIENT, Effort.of(IN_ALL))
     for statement, along in found:
-        if doubt == "quick" and time.perf_counter() - began > seconds:
-            return None
-        witness = find_witness(
-            model, statement, domain, directions=along, budget_seconds=seconds, plainly=doubt == "plain"
-        )
+        effort = Effort.of(each)
+        witness = find_witness(model, statement, domain, directions=along, effort=effort, plainly=doubt == "plain")
+        total.add(effort.done)
         if witness is not None:
             return witness
+        if total.spent:
+            return None
     return None
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from optdsl.classify.witness import Statement, Witness
 
 MOST_COLUMNS, MOST_LANES = 200, 1000
-SECONDS = 0.05
+EFFORT = 0.05  # in units of about a second
 MOST_EQUALITIES = 3
 
 
@@ -124,8 +124,6 @@ class Refuter:
         try:
             rows = self.domain.rows
             region = Region.of(self.model, rows.matrix, rows.low, rows.high)
-            return find_witness(
-                self.model, statement, region, budget_seconds=SECONDS, plainly=False, hasty=True
-            )
+            return find_witness(self.model, statement, region, effort=EFFORT, plainly=False, hasty=True)
         except LaneFault:
             return None

@@ -46,7 +46,7 @@ def statement_of(model: Model, name: str | None = None) -> Statement:
 
 def search(text: str, name: str | None = None, rows: Rows = (), **options: Any) -> Witness | None:
     model = build(parse(text, "test.opt"))
-    options.setdefault("budget_seconds", 4.0)
+    options.setdefault("effort", 4.0)
     return find_witness(model, statement_of(model, name), domain_of(model, rows), **options)
 
 
@@ -211,11 +211,11 @@ def test_feasible_points_with_an_infeasible_point_between() -> None:
 
 def test_affine_rows_make_convex_or_not() -> None:
     product = PAIR_MIN.format("x*y")
-    assert search(product, rows=[((1, -1), 0, 0)], budget_seconds=0.5) is None  # x = y: a square
+    assert search(product, rows=[((1, -1), 0, 0)], effort=0.5) is None  # x = y: a square
     witness = search(product, rows=[((1, 1), 2, 2)])  # x + y = 2: minus a square
     assert witness is not None
     recheck(witness, lambda p: p.x * p.y, "convex", lambda p: abs(p.x + p.y - 2) <= 1e-12)
-    assert search("var x\nvar y >= 0\nminimize f: x^3 + y\n", rows=[((1, -1), 0, inf)], budget_seconds=0.5) is None
+    assert search("var x\nvar y >= 0\nminimize f: x^3 + y\n", rows=[((1, -1), 0, inf)], effort=0.5) is None
     witness = search("var x\nvar y >= -0.3\nminimize f: x^3 + y\n", rows=[((1, -1), 0, inf)])
     assert witness is not None
     recheck(witness, lambda p: p.x**3 + p.y, "convex", lambda p: p.x >= p.y >= -0.3)
@@ -240,15 +240,15 @@ def test_variables_of_shared_rows_are_shown() -> None:
 
 
 def test_an_empty_domain_has_no_witness() -> None:
-    assert search(MIN_OF.format("-x^2"), rows=[((1,), 1, 0)], budget_seconds=0.5) is None
-    assert search(PAIR_MIN.format("x*y"), rows=[((1, 1), 1, inf), ((1, 1), -inf, 0)], budget_seconds=0.5) is None
-    assert search("var x in [2, 2]\nminimize f: -x^2\n", budget_seconds=0.5) is None
+    assert search(MIN_OF.format("-x^2"), rows=[((1,), 1, 0)], effort=0.5) is None
+    assert search(PAIR_MIN.format("x*y"), rows=[((1, 1), 1, inf), ((1, 1), -inf, 0)], effort=0.5) is None
+    assert search("var x in [2, 2]\nminimize f: -x^2\n", effort=0.5) is None
 
 
 def test_natural_domains_of_other_statements_count() -> None:
     text = "var x\nminimize f: x^3\nsubject to\n  c: {}\n"
-    assert search(text.format("sqrt(x) <= 5"), budget_seconds=0.5) is None
-    assert search(text.format("1/(x + 1) >= 0.1"), budget_seconds=0.5) is not None
+    assert search(text.format("sqrt(x) <= 5"), effort=0.5) is None
+    assert search(text.format("1/(x + 1) >= 0.1"), effort=0.5) is not None
     witness = search(text.format("log(x + 0.5) <= 5"))
     assert witness is not None
     recheck(witness, lambda p: p.x**3, "convex", lambda p: p.x > -0.5)
@@ -270,7 +270,7 @@ def test_the_one_negative_weight_by_its_index() -> None:
     first, second = (p["x"][77776] for p in witness.points)
     assert witness.values[:2] == (-(first**2) - 1, -(second**2) - 1)
     model = build(parse(text.format("sum(w[i]*x[i]^2 for i in I)"), "test.opt"))
-    witness = find_witness(model, statement_of(model), Domain.of(model), budget_seconds=4)
+    witness = find_witness(model, statement_of(model), Domain.of(model), effort=4)
     assert witness is not None
     apart = witness.points[0]["x"] != witness.points[1]["x"]
     assert apart[77776]
@@ -291,7 +291,7 @@ subject to
 """
     witness = search(text.format("4"), "c")
     assert witness is not None and witness.index == ("b",)
-    assert search(text.format("inf"), "c", budget_seconds=0.5) is None
+    assert search(text.format("inf"), "c", effort=0.5) is None
 
 
 def test_filtered_families_and_pairs_of_indices() -> None:
@@ -310,7 +310,7 @@ subject to
 
 def test_a_matrix_inequality() -> None:
     text = "var X[i in 1..2, j in 1..2] symmetric\nminimize f: 0\nsubject to\n  c: X @ X {} 0\n"
-    assert search(text.format("<<"), "c", budget_seconds=0.5) is None
+    assert search(text.format("<<"), "c", effort=0.5) is None
     witness = search(text.format(">>"), "c")
     assert witness is not None and witness.kind == "matrix" and witness.vector is not None
 
@@ -353,7 +353,7 @@ def test_a_direction_that_is_known() -> None:
     from optdsl.api import as_supplied
 
     model = build(parse(text, "test.opt"), supplied=as_supplied({"Q": matrix}, {}))
-    witness = find_witness(model, statement_of(model), Domain.of(model), directions=[vectors[:, 0]], budget_seconds=5)
+    witness = find_witness(model, statement_of(model), Domain.of(model), directions=[vectors[:, 0]], effort=5)
     assert witness is not None
     recheck(witness, lambda p: float(p.x @ matrix @ p.x), "convex", anywhere)
 
@@ -365,7 +365,7 @@ def test_many_variables_and_one_bad_direction() -> None:
     assert witness is not None
     weights = np.sin(np.arange(1, 151))
     recheck(witness, lambda p: float(p.x @ p.x - 0.1 * (weights @ p.x) ** 2), "convex", anywhere)
-    assert search(text.replace("0.1*", "0.013*"), budget_seconds=0.5) is None
+    assert search(text.replace("0.1*", "0.013*"), effort=0.5) is None
 
 
 @pytest.mark.parametrize("n", [200, 3000])
@@ -375,7 +375,7 @@ def test_many_affine_rows(n: int) -> None:
     rows = sp.diags_array([np.ones(n), -np.ones(n - 1)], offsets=[0, 1], shape=(n - 1, n)).tocsr()
     for width in (0.0, 0.5):
         domain = Domain.of(model, rows, np.full(n - 1, -width), np.full(n - 1, width))
-        witness = find_witness(model, statement_of(model), domain, budget_seconds=10)
+        witness = find_witness(model, statement_of(model), domain, effort=10)
         assert witness is not None
         recheck(
             witness,

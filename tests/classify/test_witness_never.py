@@ -40,7 +40,7 @@ def curved(name: str, low: float, high: float, sense: str) -> tuple[object, bool
     body = nodes.Apply(name, nodes.VariableEntry("x"))
     fact = Facts.of(model).find(body, Frame())
     statement = replace(Statement.of_objective(model.objective), body=body)  # type: ignore[arg-type]
-    found = find_witness(model, statement, Domain.of(model), budget_seconds=BUDGET)
+    found = find_witness(model, statement, Domain.of(model), effort=BUDGET)
     return found, bool(np.all(fact.curvature >= 0)), bool(np.all(fact.curvature <= 0))
 
 
@@ -92,7 +92,7 @@ def test_proved_compositions_have_none(seed: int) -> None:
         model = build(parse(text, "test.opt"))
         assert model.objective is not None
         fact = Facts.of(model).find(model.objective.body, Frame())
-        witness = find_witness(model, Statement.of_objective(model.objective), Domain.of(model), budget_seconds=BUDGET)
+        witness = find_witness(model, Statement.of_objective(model.objective), Domain.of(model), effort=BUDGET)
         if np.all(fact.curvature >= 0):
             proved += 1
             # that values curve the right way says nothing about the shape of domains: those may have holes
@@ -131,7 +131,7 @@ def test_convex_expressions_have_none(text: str) -> None:
         assert model.objective is not None
         for seed in (0, 1):
             found = find_witness(
-                model, Statement.of_objective(model.objective), Domain.of(model), seed=seed, budget_seconds=BUDGET
+                model, Statement.of_objective(model.objective), Domain.of(model), seed=seed, effort=BUDGET
             )
             assert found is None, found
 
@@ -146,7 +146,7 @@ def test_affine_expressions_have_none(rows: int) -> None:
     (constraint,) = model.constraints
     statement = Statement.of_relation(constraint, constraint.relations[0])
     assert statement.wanted == "affine"
-    assert find_witness(model, statement, Domain.of(model), budget_seconds=BUDGET) is None
+    assert find_witness(model, statement, Domain.of(model), effort=BUDGET) is None
 
 
 # --------------------------------------------------------------------------------------------------- traps of rounding
@@ -165,7 +165,7 @@ def test_singular_matrices_of_rounded_data(seed: int) -> None:
     model = build(parse(text, "test.opt"), supplied=as_supplied({"Q": matrix}, {}))
     assert model.objective is not None
     found = find_witness(
-        model, Statement.of_objective(model.objective), Domain.of(model), directions=[direction], budget_seconds=BUDGET
+        model, Statement.of_objective(model.objective), Domain.of(model), directions=[direction], effort=BUDGET
     )
     assert found is None
 
@@ -182,9 +182,9 @@ def test_convex_on_an_affine_set(seed: int) -> None:
     model = build(parse(text, "test.opt"), supplied=as_supplied({"Q": matrix}, {}))
     assert model.objective is not None
     statement = Statement.of_objective(model.objective)
-    assert find_witness(model, statement, Domain.of(model), budget_seconds=2) is not None
+    assert find_witness(model, statement, Domain.of(model), effort=2) is not None
     domain = Domain.of(model, sp.csr_array(rows), rows.sum(axis=1), rows.sum(axis=1))
-    assert find_witness(model, statement, domain, budget_seconds=BUDGET) is None
+    assert find_witness(model, statement, domain, effort=BUDGET) is None
 
 
 def test_convex_inside_bounds_only() -> None:
@@ -204,7 +204,7 @@ def test_convex_inside_bounds_only() -> None:
         if row:
             coefficients, low, high = row
             domain = Domain.of(model, sp.csr_array(np.array([coefficients])), np.array([low]), np.array([high]))
-        found = find_witness(model, Statement.of_objective(model.objective), domain, budget_seconds=BUDGET)
+        found = find_witness(model, Statement.of_objective(model.objective), domain, effort=BUDGET)
         assert found is None, (text, found)
 
 
@@ -215,7 +215,7 @@ def test_positive_definite_variables() -> None:
                  "minimize f: trace(X @ X)", "minimize f: norm_spec(X) + norm_fro(X)"):  # fmt: skip
         model = build(parse(declared + text + "\n", "test.opt"))
         assert model.objective is not None
-        found = find_witness(model, Statement.of_objective(model.objective), Domain.of(model), budget_seconds=BUDGET)
+        found = find_witness(model, Statement.of_objective(model.objective), Domain.of(model), effort=BUDGET)
         assert found is None, text
 
 
@@ -231,5 +231,5 @@ def test_reductions_that_are_convex() -> None:
             text = f"set I = 1..4\nvar x[i in I] >= 0\n{sense} f: {name}([x[i] for i in I])\n"
         model = build(parse(text, "test.opt"))
         assert model.objective is not None
-        found = find_witness(model, Statement.of_objective(model.objective), Domain.of(model), budget_seconds=BUDGET)
+        found = find_witness(model, Statement.of_objective(model.objective), Domain.of(model), effort=BUDGET)
         assert found is None, (name, found)

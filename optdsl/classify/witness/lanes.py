@@ -14,6 +14,7 @@ import numpy as np
 import sympy
 
 from optdsl.atoms import ARRAYWISE, ELEMENTWISE, REDUCTIONS
+from optdsl.classify.witness.effort import STEP
 from optdsl.classify.witness.records import AFFINE, CONCAVE, CONVEX, Domain, Statement
 from optdsl.model.model import DomainCondition, Model
 from optdsl.terms import nodes
@@ -31,11 +32,14 @@ class PointLanes(Lanes):
 
     `touched` collects the columns that are looked up, where it is a list. `place` (n,), where it is given, tells at
     which of the values a column is found: they may be those of some columns only. `largest` is the size of the
-    largest frame met.
+    largest frame met, `walked` how many with variables were, and `computed` the sizes
+    of these in all.
     """
 
     touched: list[np.ndarray] | None = None
     largest: int = 0
+    walked: int = 0
+    computed: int = 0
     place: np.ndarray | None = None
 
     @staticmethod
@@ -45,9 +49,14 @@ class PointLanes(Lanes):
 
     def evaluate(self, expression: sympy.Basic, frame: Frame) -> Value:
         self.largest = max(self.largest, frame.size)
+        if has_variables(expression):  # what is data alone is kept from one walk to the next
+            self.walked += 1
+            self.computed += frame.size
         if not isinstance(expression, nodes.VariableEntry) or not frame.size:
             return super().evaluate(expression, frame)
         assert self.values is not None
+        if self.dry:
+            return self.looked_up(expression, frame)
         columns = self.columns(expression, frame)[0]
         if self.touched is not None:
             self.touched.append(columns.reshape(-1))
@@ -64,7 +73,8 @@ class Values:
     """A statement's expression, or a part of it, at points: over all lanes, or those of one instance.
 
     `lane` (None: all) is the statement's instance, by C-order position. A part is `part` over further iterators
-    `inner`. The value of a matrix is the whole matrix. `work` is the size of the largest frame at one point.
+    `inner`. The value of a matrix is the whole matrix. At one point, `work` is the size of the largest frame,
+    `numbers` are the sizes of all, and `nodes` are passed.
     """
 
     model: Model
@@ -74,19 +84,32 @@ class Values:
     inner: tuple[Over, ...] = ()
     batch: int = field(init=False, default=1)
     work: int = field(init=False, default=1)
+    nodes: int = field(init=False, default=1)
+    numbers: int = field(init=False, default=1)
 
     def __post_init__(self) -> None:
         self.expression = self.statement.expression if self.part is None else self.part
         lanes = PointLanes.at(self.model, np.zeros((1, self.model.columns)))
+        frame = self._frame(lanes, 1)
+        lanes.dry = True
         with np.errstate(all="ignore"):
-            size = lanes.full(self.expression, self._frame(lanes, 1)).size
-        self.work = max(size, lanes.largest, 1)
+            lanes.evaluate(self.expression, frame)
+        self.work = max(frame.size, lanes.largest, 1)
+        self.nodes, self.numbers = lanes.walked, max(frame.size, lanes.computed)
         self.batch = int(np.clip(MOST_ENTRIES // max(self.model.columns, self.work), 1, 4096))
 
     @property
     def matrix(self) -> int:
         """The size of the matrix that a value is; 0 where it is a number."""
         return len(self.statement.axes[-1]) if self.statement.kind == "matrix" and self.part is None else 0
+
+    def size(self, points: int) -> int:
+        """How many numbers the values at so many points are, for as many instances as a frame has."""
+        return points * self.work
+
+    def cost(self, points: int) -> float:
+        """The work of values at so many points."""
+        return STEP * self.nodes * (1 + points // self.batch) + points * (self.numbers + self.model.columns)
 
     def at(self, points: np.ndarray, place: np.ndarray | None = None) -> np.ndarray:
         """Values (P, L), of matrices (P, L, m, m), at points (P, n); nan outside natural domains."""
@@ -243,6 +266,22 @@ class Inside:
         activity = (domain.matrix @ points.T).T
         slack = 1e-12 * np.maximum(1.0, (abs(domain.matrix) @ np.abs(points).T).T)
         return np.asarray(((activity >= domain.row_lower - slack) & (activity <= domain.row_upper + slack)).all(axis=1))
+
+    def cost(self, points: int) -> float:
+        """The work of a look at so many points."""
+        return STEP * (10 + self.nodes) + points * self.numbers
+
+    @cached_property
+    def nodes(self) -> int:
+        """How many nodes the expressions with domains have."""
+        return sum(1 for p in self.partials for _ in sympy.preorder_traversal(p.body))
+
+    @cached_property
+    def numbers(self) -> float:
+        """How many numbers are computed for one point, at most."""
+        own = 3 * self.model.columns + 4 * self.domain.matrix.nnz
+        lanes = max((self.model.lanes_of(p.over).size for p in self.partials), default=0)
+        return float(own + self.nodes * lanes + sum(len(v.axes[0]) ** 3 for v in self.cones))
 
     def natural(self, points: np.ndarray) -> np.ndarray:
         """Within the natural domains of all functions, and of declared matrices."""

@@ -102,6 +102,7 @@ class Plain:
         if vector is None:
             return np.asarray(self.gaps(self.one, pairs, weight, self.candidate.needed).clarity[:, 0])
         ends = (pairs.first, pairs.second, pairs.between(weight))
+        self.sampler.effort.add(3 * self.one.cost(len(pairs.first)))
         values = [np.einsum("i,pij,j->p", vector, pairs.values(self.one, p)[:, 0], vector) for p in ends]
         sign = 1.0 if self.candidate.needed == CONVEX else -1.0
         gap = sign * (values[2] - weight * values[0] - (1 - weight) * values[1])
@@ -119,7 +120,7 @@ class Plain:
         if not len(chosen):
             return []
         ends = [pairs.full(int(k)) for k in chosen]
-        holds = np.asarray(self.sampler.inside(np.array(ends).reshape(2 * len(ends), -1)).reshape(-1, 2).all(axis=1))
+        holds = np.asarray(self.sampler.holds(np.array(ends).reshape(2 * len(ends), -1)).reshape(-1, 2).all(axis=1))
         return [
             replace(self.candidate, first=a, second=b, weight=weight, clarity=float(clarity[k]), vector=vector)
             for k, (a, b), inside in zip(chosen, ends, holds, strict=True)
@@ -228,7 +229,7 @@ class Plain:
         first, second = (np.repeat(candidate.first[None], count, axis=0) for _ in range(2))
         first[:, columns], second[:, columns] = left, right
         first, second = affine.repaired(first), affine.repaired(second)
-        holds = self.sampler.inside(first) & self.sampler.inside(second)
+        holds = self.sampler.holds(first) & self.sampler.holds(second)
         pairs = Pairs(first[holds], second[holds])
         return [found for vector in self._vectors(candidate)[:2] for found in self._kept(pairs, 0.5, vector)]
 

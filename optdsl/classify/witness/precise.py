@@ -405,4 +405,4 @@ _RULES: dict[type, Callable[[Precise, Any, Frame], Approx]] = {
 }
 
 
-__all__ = ["Approx", "Between", "Precise", "TooLarge", "Unsure"]
+__all__ = ["MOST_MEMBERS", "Approx", "Between", "Precise", "TooLarge", "Unsure"]

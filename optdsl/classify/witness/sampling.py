@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
+from optdsl.classify.witness.effort import PROGRAM, STEP, Effort
 from optdsl.classify.witness.lanes import Inside
 from optdsl.classify.witness.records import Domain
 from optdsl.model.model import Model
@@ -16,6 +16,7 @@ from optdsl.model.model import Model
 STYLES = 6
 FAR = 1e3  # how far a walk goes along a direction without end
 MOST_POINTS = 1_200_000  # numbers in a pool of points
+LEAST_PIVOTS = 200  # that a linear program may take
 DENSE_EQUALITIES = 4_000_000  # entries up to which equalities are solved for some of their columns
 
 
@@ -200,13 +201,20 @@ class Sampler:
     model: Model
     domain: Domain
     rng: np.random.Generator
-    deadline: float
+    effort: Effort
 
     def __post_init__(self) -> None:
         self.affine = Affine(self.domain)
         self.inside = Inside(self.model, self.domain)
         self.simple = not len(self.affine.active)
         self.outside = np.zeros((0, self.model.columns))  # points of box and rows outside natural domains
+        solved = len(self.affine.solved)
+        self.effort.add(10 * (self.model.columns + self.domain.matrix.nnz) + solved**2 * len(self.affine.active) / 8)
+
+    def holds(self, points: np.ndarray) -> np.ndarray:
+        """Which of the points lie in D."""
+        self.effort.add(self.inside.cost(len(points)))
+        return self.inside(points)
 
     def pool(self, count: int) -> np.ndarray:
         """Up to `count` points of D (P, n), distinct; none where none was found."""
@@ -216,10 +224,10 @@ class Sampler:
         if not len(points):
             return points
         points = np.concatenate([self._starts(), points])
-        holds = self.inside(points)
+        holds = self.holds(points)
         if not holds.any():
             points = np.concatenate([self._raw(count) for _ in range(4)])
-            holds = self.inside(points)
+            holds = self.holds(points)
             if not holds.any():
                 return points[:0]
         good, bad = points[holds], points[~holds]
@@ -243,10 +251,10 @@ class Sampler:
         found, waiting = [], np.arange(len(bad))
         for k in range(1, 9):
             trial = centers[waiting] + 0.5**k * (bad[waiting] - centers[waiting])
-            holds = self.inside(trial)
+            holds = self.holds(trial)
             found.append(trial[holds])
             waiting = waiting[~holds]
-            if not len(waiting) or time.perf_counter() > self.deadline:
+            if not len(waiting) or self.effort.spent:
                 break
         return np.concatenate(found)
 
@@ -255,6 +263,7 @@ class Sampler:
         affine = self.affine
         if (affine.lower > affine.upper).any():
             return np.zeros((0, self.model.columns))
+        self.effort.add(10 * STEP + 4 * count * self.model.columns)
         points = box_points(affine.lower, affine.upper, self.rng, count)
         for variable in self.model.variables.values():
             if variable.attributes & {"psd", "nsd"}:
@@ -303,9 +312,10 @@ class Sampler:
         }
         program["b_ub"] = np.concatenate(sides) if program["A_ub"] is not None else None
         found: list[np.ndarray] = []
+        size = max(1, matrix.nnz + sum(matrix.shape))
         for k in range(count):
-            left = self.deadline - time.perf_counter()
-            if left <= 0:
+            least = PROGRAM + size**2 / 50  # a long row alone takes that, whatever the pivots
+            if self.effort.left < least:
                 break
             reach = 10.0 ** (k % 3)
             lower, upper = affine.lower[columns], affine.upper[columns]
@@ -313,14 +323,17 @@ class Sampler:
             low = np.where(np.isfinite(lower), lower, center - reach)
             high = np.where(np.isfinite(upper), upper, center + reach)
             near = np.column_stack([low, high])
-            cost, options = self.rng.normal(size=len(columns)), {"time_limit": max(left, 0.05)}
+            cost = self.rng.normal(size=len(columns))
+            options = {"maxiter": int(max(LEAST_PIVOTS, self.effort.left / size))}
             answer = linprog(cost, **program, bounds=near, method="highs", options=options)  # type: ignore[call-overload]
-            if answer.x is None and k == 0 and answer.status == 2:
+            self.effort.add(least + answer.nit * size)
+            if answer.status == 2 and k == 0:
                 whole = np.column_stack([lower, upper])
                 answer = linprog(0 * cost, **program, bounds=whole, method="highs", options=options)  # type: ignore[call-overload]
-                if answer.x is None:
+                self.effort.add(least + answer.nit * size)
+                if answer.status != 0:
                     break
-            if answer.x is not None:
+            if answer.status == 0:
                 found.append(np.round(answer.x, 12))
         if not found:
             return np.zeros((0, self.model.columns))
@@ -336,6 +349,7 @@ class Sampler:
         walls = affine.walls
         visited: list[np.ndarray] = []
         for _ in range(max(4, count // walks)):
+            self.effort.add(10 * STEP + 10 * z.size + 2 * walks * walls.size)
             direction = rng.normal(size=z.shape) * (rng.random(z.shape) < rng.choice([1.0, 0.5, 0.1]))
             slack = np.maximum(affine.limit - (walls @ z.T).T, 0.0)
             rate = (walls @ direction.T).T
@@ -349,7 +363,7 @@ class Sampler:
             step = low + at * (high - low)
             z = z + (np.where((low <= -FAR) | (high >= FAR), shrunk, 1.0) * step)[:, None] * direction
             visited.append(z)
-            if time.perf_counter() > self.deadline:
+            if self.effort.spent:
                 break
         points = np.zeros((walks * len(visited), self.model.columns))
         points[:, affine.free] = np.concatenate(visited)

@@ -6,7 +6,6 @@ proposed is made plain (`plain.py`) and judged (`verify.py`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ import numpy as np
 import sympy
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from optdsl.classify.witness.effort import STEP, Effort
 from optdsl.classify.witness.lanes import Values, is_partial, needs
 from optdsl.classify.witness.plain import Pairs, Plain
 from optdsl.classify.witness.records import CONCAVE, CONVEX, Domain, Statement, Witness
@@ -27,6 +27,7 @@ POOL = 192
 WEIGHTS = (0.5, 0.5, 0.5, 0.25, 0.75, 0.1, 0.9)
 ZOOMS = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3)
 FEW_ENTRIES = 400_000  # numbers in one array of intermediate values, for a quick look
+MOST_WORK = 1_000_000_000  # lanes of one value beyond which a quick look would take longer than it may
 CLEAR = 1e-3  # relative failure that is enough for a quick look
 NOTED = 1e-9  # relative failure below which floating-point values say nothing
 MOST_DIRECTIONS = 60  # moves whose second differences are all computed
@@ -40,21 +41,23 @@ def find_witness(
     domain: Domain,
     *,
     seed: int = 0,
-    budget_seconds: float = 1.0,
+    effort: Effort | float = 1.0,
     directions: Sequence[np.ndarray] = (),
     plainly: bool = True,
     hasty: bool = False,
 ) -> Witness | None:
     """Two points of D at which a statement is not as curved as its role needs, or None where none was found.
 
-    `directions` (n,) along which the statement is known to curve the wrong way somewhere are tried first. The same
-    seed gives the same witness unless the time runs out. Not `plainly`: the first that holds, whatever its numbers.
-    `hasty`: a few pairs and no more.
+    `directions` (n,) along which the statement is known to curve the wrong way somewhere are tried first. `effort`: how
+    much work there may be, in units of about a second, or what is left to several searches; it is counted, so that the
+    same seed gives the same witness everywhere. Not `plainly`: the first that holds, whatever its numbers. `hasty`: a
+    few pairs and no more.
     """
     if not has_variables(statement.expression):
         return None
     with np.errstate(all="ignore"):  # values may be outside domains, and too large
-        return _Search(model, statement, domain, seed, budget_seconds, plainly, hasty).run(directions)
+        allowed = effort if isinstance(effort, Effort) else Effort.of(effort)
+        return _Search(model, statement, domain, seed, allowed, plainly, hasty).run(directions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class _Gaps:
 
 
 class _Late(Exception):
-    """The time is up."""
+    """The work that was allowed is done."""
 
 
 class _Search:
@@ -83,28 +86,30 @@ class _Search:
         statement: Statement,
         domain: Domain,
         seed: int,
-        budget: float,
+        effort: Effort,
         plainly: bool,
         hasty: bool = False,
     ) -> None:
         self.plainly, self.hasty = plainly, hasty
-        self.budget, self.deadline = budget, time.perf_counter() + budget
+        self.effort = effort
         self.model, self.statement, self.domain = model, statement, domain
         self.rng = np.random.default_rng(seed)
         self.needs = needs(model, statement)
-        self.sampler = Sampler(model, domain, self.rng, self.deadline)
+        self.sampler = Sampler(model, domain, self.rng, effort)
         self.affine = self.sampler.affine
         self.judge = Judge(model, statement, domain, self.sampler.inside)
 
     @property
     def late(self) -> bool:
-        return time.perf_counter() > self.deadline
+        return self.effort.spent
 
     def run(self, directions: Sequence[np.ndarray]) -> Witness | None:
         """The stages in order; the first that ends in a witness decides."""
         if not any(mask.any() for mask in self.needs.values()):
             return None
         values = Values(self.model, self.statement)
+        if not self.plainly and values.work > MOST_WORK:
+            return None
         most = POOL if self.plainly else int(np.clip(FEW_ENTRIES // max(self.model.columns, 1), 8, POOL))
         pool = self.sampler.pool(most)
         if not len(pool):
@@ -142,6 +147,7 @@ class _Search:
 
     def gaps(self, values: Values, pairs: Pairs, weight: float, needed: str) -> _Gaps:
         """How much values at weight * first + (1 - weight) * second break convexity (concavity)."""
+        self.effort.add(3 * values.cost(len(pairs.first)) + 10 * STEP + 8 * values.size(len(pairs.first)))
         one, two, middle = (pairs.values(values, p) for p in (pairs.first, pairs.second, pairs.between(weight)))
         sign = 1.0 if needed == CONVEX else -1.0
         with np.errstate(all="ignore"):
@@ -168,9 +174,9 @@ class _Search:
         found: list[Candidate] = []
         # where any witness will do, a few pairs come first: many numbers take longer than they are worth
         step = max(1, values.batch if self.plainly else min(values.batch, FEW_ENTRIES // values.work))
-        stop = min(self.deadline, time.perf_counter() + 0.15 * self.budget)
+        stop = self.effort.mark(0.15)
         for round_ in range(3):
-            if time.perf_counter() > stop or count < 2:
+            if self.effort.done > stop or count < 2:
                 break
             weight = float(rng.choice(WEIGHTS))
             second = pool[rng.permutation(count)]
@@ -186,7 +192,7 @@ class _Search:
             for k in range(0, len(first), step):
                 part = slice(k, k + step)
                 found += self._best(values, Pairs(first[part], second[part]), weight)
-                if time.perf_counter() > stop:
+                if self.effort.done > stop:
                     break
                 if not self.plainly and any(c.kind != "domain" and c.clarity > CLEAR for c in found):
                     return _ordered(found)
@@ -201,7 +207,7 @@ class _Search:
         middle = np.repeat(holes, 24, axis=0)
         first = pool[self.rng.integers(0, len(pool), len(middle))]
         second = 2 * middle - first
-        kept = self.sampler.inside(second)
+        kept = self.sampler.holds(second)
         found = self._best(values, Pairs(first[kept], second[kept]), 0.5) if kept.any() else []
         return [c for c in _ordered(found) if c.kind == "domain"]
 
@@ -242,7 +248,7 @@ class _Search:
         direction = direction / np.abs(direction).max()
         centers = pool[: min(len(pool), 24)]
         anchor = np.clip(0.0, self.affine.lower, self.affine.upper)[None]
-        if self.sampler.simple and self.sampler.inside(anchor)[0]:
+        if self.sampler.simple and self.sampler.holds(anchor)[0]:
             centers = np.concatenate([anchor, centers])
         low, high = self.affine.chord(centers, np.broadcast_to(direction, centers.shape))
         found: list[Candidate] = []
@@ -270,6 +276,7 @@ class _Search:
             if self.late:
                 break
             one = values.of_lane(lane)
+            self.effort.add(one.cost(1) + self.model.columns)
             moves = self.affine.moves(one.support())
             if not 0 < len(moves) <= MOST_PRODUCTS:
                 continue
@@ -289,6 +296,7 @@ class _Search:
             length = step * np.minimum(np.minimum(-low, high), 1.0)
             if (length > 0).all():
                 scaled = moves * length[:, None]
+                self.effort.add(one.cost(1 + len(moves) * (len(moves) + 1)) + len(moves) ** 3)
                 hessian = _second_differences(one, point, scaled)
                 for needed, sign in ((CONVEX, 1.0), (CONCAVE, -1.0)):
                     if self.needs[needed][lane] and np.isfinite(hessian).all():
@@ -308,6 +316,7 @@ class _Search:
         def product(vector: np.ndarray) -> np.ndarray:
             if self.late:
                 raise _Late
+            self.effort.add(4 * one.cost(len(scaled)))
             move = vector / max(float(np.abs(vector).max()), 1e-300) @ scaled
             values = [one.at(point + s * move + t * scaled)[:, 0] for s in (1, -1) for t in (1, -1)]
             second = (values[0] - values[1] - values[2] + values[3]) / 4
@@ -332,6 +341,7 @@ class _Search:
             if self.late or (not inner and part == self.statement.expression):
                 break
             some = Values(self.model, self.statement, None, part, inner)
+            self.effort.add(some.cost(1))
             instances = some.instances()
             found += self._part_pairs(values, some, instances, pool)
         return _ordered(found)
@@ -340,7 +350,8 @@ class _Search:
         found: list[Candidate] = []
         if not len(instances):
             return found
-        count = min(len(pool), max(2, some.batch))
+        most = some.batch if self.plainly else min(some.batch, FEW_ENTRIES // some.work)
+        count = min(len(pool), max(2, most))
         first, second = pool[:count], pool[self.rng.permutation(len(pool))[:count]]
         for needed in (CONVEX, CONCAVE):
             asked = self.needs[needed][instances]
@@ -353,6 +364,7 @@ class _Search:
                     break
                 columns = some.support(int(place))
                 one = values.of_lane(int(instances[place]))
+                self.effort.add(some.cost(1) + one.cost(1))
                 found += self._moved(one, first, second, columns, pool)
         return found
 
@@ -384,13 +396,13 @@ class _Search:
                 continue
             tried.add(key)
             for form in self._forms(candidate, pool):
+                self.effort.add(self.judge.cost(form.lane))
                 witness = self.judge.accept(form)
                 if witness is not None:
                     return witness
                 if self.late:
                     return None
         return None
-
 
     def _forms(self, candidate: Candidate, pool: np.ndarray) -> Iterable[Candidate]:
         """Forms of a candidate to show."""

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from optdsl.classify.witness.decimals import decimal_values
+from optdsl.classify.witness.effort import PRECISE
 from optdsl.classify.witness.lanes import Inside, Values
-from optdsl.classify.witness.precise import EPS, SURE, Between, Precise, TooLarge, Unsure, digits
+from optdsl.classify.witness.precise import EPS, MOST_MEMBERS, SURE, Between, Precise, TooLarge, Unsure, digits
 from optdsl.classify.witness.records import CONVEX, Domain, Statement, Witness
 from optdsl.data.members import Label
 from optdsl.model.model import Model, Variable
@@ -52,6 +53,10 @@ class Judge:
     domain: Domain
     inside: Inside
     _lanes: dict[int, Values] = field(default_factory=dict)
+
+    def cost(self, lane: int) -> float:
+        """The work of a look at a candidate at an instance."""
+        return 3 * self.inside.cost(1) + 3 * PRECISE * min(self._values_of(lane).numbers, MOST_MEMBERS)
 
     def accept(self, candidate: Candidate) -> Witness | None:
         """The candidate as a witness, where it is one beyond doubt."""
