@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from optdsl.answer.solution import Finding
+
 
 class Differentiable(Protocol):
     """A problem over all members, minimized: an `optdsl.nlp.FiniteSum` or `Nlp` has all of this."""
@@ -42,6 +44,45 @@ class Course(enum.Enum):
     STALLED = "it does not fall any more, or never did, yet the gradient is not small"
     CONVERGED = "it falls no further, and the gradient is small as far as it is known"
     UNMOVED = "it never moved, as the gradient was zero where the run began"
+
+
+class Urgency(enum.IntEnum):
+    """How much a finding matters to whoever reads it: what comes first is said first."""
+
+    BROKEN = 0
+    """The run came to nothing: it diverged, or its functions have no slope."""
+    TRAPPED = 1
+    """More of the same leads nowhere: a saddle, a start without a gradient, a network most of whose units are dead."""
+    MISLED = 2
+    """It improves, but not where it should: over-fitting, a rate that is too high."""
+    COURSE = 3
+    """How the objective went, where nothing is wrong or time alone is missing."""
+    CAUSE = 4
+    """What may stand behind it: some dead or saturated units, a gradient that vanishes."""
+    NOTE = 5
+    """What is good to know."""
+
+
+class Wish(enum.Enum):
+    """What an advice asks for, so that two of them do not contradict each other."""
+
+    NOTHING = "no change"
+    MORE = "more epochs"
+    FEWER = "fewer epochs"
+    DONE = "no more epochs"
+    RAISE = "a higher rate"
+    LOWER = "a lower rate"
+    KEEP = "the same rate"
+    RESTART = "another start"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A finding, how urgent it is and what its advice asks for."""
+
+    urgency: Urgency
+    finding: Finding
+    wish: Wish = Wish.NOTHING
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,8 +132,10 @@ class TrainingRun:
     objective, sense: its name and `minimize` or `maximize`. monitor, monitor_sense: the same of the monitored value.
     method: as in `solve using`; momentum: of sgd, or Adam's first decay (beta1); nesterov: of sgd.
     preconditioner (n,): what the method divides the gradient by at the end (Adam: sqrt(v) + eps), None where unknown.
-    full_batch: every step saw all members. rounds: products with the Hessian that may be taken (None: by the size of
-    the work); seconds: about how long they may take (None: no limit).
+    ahead: of nadam, the share of the mean in its last step. full_batch: every step saw all members. early: the answer
+    holds parameters from before the end, the best; patient: the run was ended by its patience. rounds: products with
+    the Hessian that may be taken (None: by the size of the work); seconds: about how long they may take (None: no
+    limit).
     """
 
     objective: str = "loss"
@@ -103,7 +146,10 @@ class TrainingRun:
     momentum: float = 0.0
     nesterov: bool = False
     preconditioner: np.ndarray | None = None
+    ahead: float = 0.0
     full_batch: bool = False
+    early: bool = False
+    patient: bool = False
     rounds: int | None = None
     seconds: float | None = None
     multipliers: np.ndarray = field(default_factory=lambda: np.zeros(0))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optdsl.answer.diagnosis_inputs import Course, TrainingRun, TrainingTrace
+from optdsl.answer.diagnosis_inputs import Course, Note, TrainingRun, TrainingTrace, Urgency, Wish
 from optdsl.answer.diagnosis_landscape import Place, is_near, last_rate
 from optdsl.answer.numbers import number_text, rounded
 from optdsl.answer.solution import Finding
@@ -54,14 +54,14 @@ def course_of(trace: TrainingTrace, run: TrainingRun, place: Place) -> Course | 
     return Course.CONVERGED if near or place.gradient is None else Course.STALLED
 
 
-def trace_findings(trace: TrainingTrace, run: TrainingRun, place: Place, course: Course | None) -> tuple[Finding, ...]:
+def trace_findings(trace: TrainingTrace, run: TrainingRun, place: Place, course: Course | None) -> tuple[Note, ...]:
     """One finding on how the objective went, then over-fitting and bursts of the gradient."""
-    found: list[Finding | None] = []
+    found: list[Note | None] = []
     if course is not None:
         found.append(_course(trace, run, place, course))
     if course is not Course.DIVERGED:
         found += [_overfitting(trace, run), _bursts(trace)]
-    return tuple(finding for finding in found if finding is not None)
+    return tuple(note for note in found if note is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +111,7 @@ class _Losses:
         return float(early.mean() - late.mean()), noise * np.sqrt(2.0 / half)
 
 
-def _course(trace: TrainingTrace, run: TrainingRun, place: Place, course: Course) -> Finding:
+def _course(trace: TrainingTrace, run: TrainingRun, place: Place, course: Course) -> Note:
     words = _Words(trace, run, place, _Losses(-trace.loss if run.sense == "maximize" else trace.loss))
     return {
         Course.DIVERGED: words.diverged,
@@ -138,8 +138,11 @@ class _Words:
 
     @property
     def share(self) -> float | None:
-        """The rate as a share of the largest stable one."""
-        return None if self.rate is None or self.place.stable is None else self.rate / self.place.stable
+        """The rate as a share of the largest stable one; None where the noise of batches may ask for less."""
+        if self.rate is None or self.place.stable is None:
+            return None
+        scaled_noise = self.run.preconditioner is not None and not self.run.full_batch
+        return None if scaled_noise else self.rate / self.place.stable
 
     def _from_to(self) -> str:
         first, last = self.trace.loss[0], self.trace.loss[-1]
@@ -157,85 +160,106 @@ class _Words:
         """A schedule that falls to 0 from the rate that was used."""
         return f"`rate = cosine({'...' if self.rate is None else f'{self.rate:.2g}'})`"
 
-    def diverged(self) -> Finding:
+    def diverged(self) -> Note:
         bad = np.flatnonzero(~np.isfinite(self.trace.loss))
         if len(bad) or not np.isfinite(self.place.objective):
             when = f"from epoch {self.trace.epoch[bad[0]]:g} on" if len(bad) else "over all members at the end"
-            return Finding(
+            found = Finding(
                 f"The run diverged: the {self.run.objective} became no number.",
                 f"It is not finite {when}.",
                 f"Train with {self._lower(0.1)}, or clip the gradient: `clip = 1`.",
             )
-        return Finding(
-            f"The run diverges: the {self.run.objective} ended worse than it began.",
-            f"{self._from_to()}.",
-            f"Train with {self._lower(0.1)}.",
-        )
+        else:
+            found = Finding(
+                f"The run diverges: the {self.run.objective} ended worse than it began.",
+                f"{self._from_to()}.",
+                f"Train with {self._lower(0.1)}.",
+            )
+        return Note(Urgency.BROKEN, found, Wish.LOWER)
 
-    def oscillating(self) -> Finding:
+    def oscillating(self) -> Note:
         losses, rate = self.losses, "" if self.rate is None else f" at a rate of {self.rate:.3g}"
-        return Finding(
+        found = Finding(
             f"The {self.run.objective} oscillates: the rate is too high.",
             f"In the last {len(losses.tail)} epochs it changes by {losses.amplitude:.2g} from one to the next{rate}, "
             f"turning at {100 * losses.turns:.0f}% of them.",
             f"Train with {self._lower(1 / 3)}, or let it fall: {self._fading()}.",
         )
+        return Note(Urgency.MISLED, found, Wish.LOWER)
 
-    def falling(self) -> Finding:
+    def falling(self) -> Note:
         drop, _ = self.losses.drop
-        part = 100 * drop / self.losses.fell
-        evidence = f"{self._from_to()}; {part:.2g}% of that in the last {len(self.losses.tail)} epochs alone."
+        evidence = f"{self._from_to()}; by {drop:.2g} in the last {len(self.losses.tail)} epochs alone."
         falling = "rising" if self.run.sense == "maximize" else "falling"
+        if self.run.patient and self.run.monitor is not None:
+            found = Finding(
+                f"The {self.run.objective} is still {falling}, but {self.run.monitor} does not improve any more.",
+                evidence,
+                f"Raise `patience` where {self.run.monitor} may improve again.",
+            )
+            return Note(Urgency.COURSE, found)
         if self.share is not None and self.share < LOW:
             assert self.place.stable is not None
-            return Finding(
+            found = Finding(
                 f"The {self.run.objective} is still {falling}, slowly: the rate is low.",
                 f"{evidence} The rate is {100 * self.share:.2g}% of the largest stable one.",
-                f"Raise the rate to {rounded(self.place.stable / 4)}.",
+                f"Raise the rate to {rounded(self._higher())}.",
             )
-        return Finding(f"The {self.run.objective} is still {falling}.", evidence, "Train for more epochs.")
+            return Note(Urgency.COURSE, found, Wish.RAISE)
+        found = Finding(f"The {self.run.objective} is still {falling}.", evidence, "Train for more epochs.")
+        return Note(Urgency.COURSE, found, Wish.MORE)
 
-    def stalled(self) -> Finding:
+    def _higher(self) -> float:
+        """A rate that is stable by far, and not more than ten times the one that was used."""
+        assert self.place.stable is not None and self.rate is not None
+        return min(self.place.stable / 4, 10 * self.rate)
+
+    def stalled(self) -> Note:
         tail = len(self.losses.tail)
         evidence = f"{self._from_to()}, without a clear change in the last {tail}; yet the gradient is not small."
         noisy = self.losses.turns >= TURNS and not self.run.full_batch
         if not noisy and self.share is not None and self.share < VERY_LOW:
             assert self.place.stable is not None
-            return Finding(
+            found = Finding(
                 "The run stalled: the rate is too low.",
                 f"{evidence} The rate is {100 * self.share:.2g}% of the largest stable one.",
-                f"Raise the rate to {rounded(self.place.stable / 4)}.",
+                f"Raise the rate to {rounded(self._higher())}.",
             )
+            return Note(Urgency.COURSE, found, Wish.RAISE)
         if noisy:
-            return Finding(
+            found = Finding(
                 "The run stalled at the noise of its batches.",
                 evidence,
                 f"Let the rate fall to 0 at the end: {self._fading()}.",
             )
-        return Finding(
+            return Note(Urgency.COURSE, found, Wish.LOWER)
+        found = Finding(
             "The run stalled on a plateau.",
             evidence,
             "Raise the rate for a while, or add momentum; scale the inputs if their sizes differ widely.",
         )
+        return Note(Urgency.COURSE, found, Wish.RAISE)
 
-    def unmoved(self) -> Finding:
-        return Finding(
+    def unmoved(self) -> Note:
+        found = Finding(
             f"The {self.run.objective} never moved: the gradient is zero where the run began.",
             f"{self._from_to()}.",
             "Start from other values (`init normal`, another `seed`), unless the start was meant to be the answer.",
         )
+        return Note(Urgency.TRAPPED, found, Wish.RESTART)
 
-    def converged(self) -> Finding:
+    def converged(self) -> Note:
         fell = "rises" if self.run.sense == "maximize" else "falls"
         drop, _ = self.losses.drop
-        return Finding(
+        found = Finding(
             f"The run converged: the {self.run.objective} {fell} no further.",
             f"{self._from_to()}; in the last {len(self.losses.tail)} by {abs(drop):.2g}.",
             "No more epochs are needed.",
         )
+        return Note(Urgency.COURSE, found, Wish.DONE)
 
 
-def _overfitting(trace: TrainingTrace, run: TrainingRun) -> Finding | None:
+def _overfitting(trace: TrainingTrace, run: TrainingRun) -> Note | None:
     if trace.monitored is None:
         return None
     values = -trace.monitored if run.monitor_sense == "maximize" else trace.monitored
@@ -258,15 +282,19 @@ def _overfitting(trace: TrainingTrace, run: TrainingRun) -> Finding | None:
     worse = "fallen" if run.monitor_sense == "maximize" else "risen"
     sign = -1.0 if run.monitor_sense == "maximize" else 1.0
     improved = "rose" if run.sense == "maximize" else "fell"
-    return Finding(
+    found = Finding(
         f"The model over-fits: {name} gets worse while the {run.objective} still improves.",
         f"{name} was best, {number_text(sign * values[best])}, after epoch {epochs[best]:g}, and has {worse} to "
         f"{number_text(sign * values[-1])}; meanwhile the {run.objective} {improved} by {number_text(trained_on)}.",
-        f"Stop near epoch {epochs[best]:g} with `patience`, which restores the best parameters, or add `weight_decay`.",
+        "The best parameters were kept; more data, a smaller model or `weight_decay` may bring better ones."
+        if run.early
+        else f"Stop near epoch {epochs[best]:g} with `patience`, which restores the best parameters, or add "
+        "`weight_decay`.",
     )
+    return Note(Urgency.MISLED, found, Wish.FEWER)
 
 
-def _bursts(trace: TrainingTrace) -> Finding | None:
+def _bursts(trace: TrainingTrace) -> Note | None:
     if trace.gradient_norm is None:
         return None
     known = np.isfinite(trace.gradient_norm)
@@ -278,8 +306,9 @@ def _bursts(trace: TrainingTrace) -> Finding | None:
     before = norms[:worst]
     if not len(before) or norms[worst] <= BURST * max(usual, float(np.median(before))):
         return None
-    return Finding(
+    found = Finding(
         "The gradient burst.",
         f"In epoch {epochs[worst]:g} its norm was {norms[worst]:.3g}, {norms[worst] / usual:.2g} times the usual one.",
         f"Clip the gradient: `clip = {rounded(3 * usual)}`.",
     )
+    return Note(Urgency.CAUSE, found)

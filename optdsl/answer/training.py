@@ -29,7 +29,7 @@ from optdsl.methods.driver import COLUMNS as RUN_COLUMNS
 from optdsl.methods.driver import Ending, Limits, Record, drive
 from optdsl.methods.stochastic.checkpoint import CheckpointError
 from optdsl.methods.stochastic.feasible import Simple
-from optdsl.methods.stochastic.run import COLUMNS, Checkpoints, Hooks, News, TrainingEnding, TrainingRun
+from optdsl.methods.stochastic.run import COLUMNS, Checkpoints, Hooks, Kept, News, TrainingEnding, TrainingRun
 from optdsl.methods.stochastic.train import train
 from optdsl.model.faults import place_of
 from optdsl.model.model import Let, Model
@@ -404,9 +404,9 @@ def _counted(count: int, what: str) -> str:
 
 def _words(result: TrainingRun) -> tuple[str, ...]:
     """What a person should hear about a run: how it ended, and which parameters these are."""
-    kept = (
-        f"{result.kept.value}, those of epoch {result.kept_epoch}" if result.kept.name == "BEST" else result.kept.value
-    )
+    kept = result.kept.value
+    if result.kept is Kept.BEST:
+        kept += f", those of epoch {result.kept_epoch}" if result.kept_epoch else ", those of the start"
     done = f"{_counted(result.epochs, 'epoch')}, {_counted(result.steps, 'step')}"
     words = [f"{result.ending.value} ({done}); the answer holds {kept}"]
     fault = result.fault

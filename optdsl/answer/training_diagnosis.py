@@ -11,7 +11,7 @@ from optdsl.answer.diagnosis_inputs import TrainingRun as DiagnosedRun
 from optdsl.answer.solution import Finding
 from optdsl.answer.stochastic_methods import TrainingChoice
 from optdsl.atoms import METRICS
-from optdsl.methods.stochastic.run import TrainingRun
+from optdsl.methods.stochastic.run import Kept, TrainingEnding, TrainingRun
 from optdsl.model.faults import place_of
 from optdsl.model.model import Model
 from optdsl.terms import nodes
@@ -63,6 +63,10 @@ def diagnosis_of(
         method=choice.name,
         momentum=float(choice.values.get("momentum", choice.values.get("beta1", 0.0))),
         nesterov=bool(choice.values.get("nesterov", False)),
+        preconditioner=None if result.scaling is None else result.scaling.divisor,
+        ahead=0.0 if result.scaling is None else result.scaling.ahead,
+        early=result.kept is Kept.BEST and result.kept_epoch < result.epochs,
+        patient=result.ending is TrainingEnding.PATIENCE,
         full_batch=choice.settings.batch <= 0 or choice.settings.batch >= problem.members,
         multipliers=multipliers,
         seconds=min(LONGEST, max(1.0, SHARE * result.seconds)),

@@ -11,6 +11,7 @@ from training_runs import Logistic, Mlp, Trained, blobs, descend, quadratic, sad
 
 from optdsl.answer.diagnosis import diagnose_training
 from optdsl.answer.diagnosis_inputs import LayerValues, TrainingRun, TrainingTrace, VariablePart
+from optdsl.answer.diagnosis_landscape import stability_factor
 from optdsl.answer.solution import Finding
 
 FULL = TrainingRun(full_batch=True)
@@ -180,6 +181,31 @@ def test_stable_step_is_where_descent_turns_unstable(share, stable):
     assert (trained.trace.loss[-1] < trained.trace.loss[0]) == stable
     sentence = "The rate is below" if stable else "The rate is above"
     assert said(trained, FULL, sentence) is not None
+
+
+def test_nadam_is_unstable_where_its_polynomial_has_a_root_beyond_the_circle():
+    beta, ahead, curvature = 0.9, 0.6, 3.0
+    run = TrainingRun(method="nadam", momentum=beta, ahead=ahead, preconditioner=np.ones(1))
+    stable = stability_factor(run) / curvature
+    for share, inside in ((0.99, True), (1.01, False)):
+        rate, x, mean = share * stable, 1.0, 0.0
+        for _ in range(4000):
+            gradient = curvature * x
+            mean = beta * mean + (1 - beta) * gradient
+            x -= rate * (ahead * mean + (1 - ahead) * gradient)
+        assert (abs(x) < 1.0) == inside
+
+
+def test_what_matters_most_is_said_first_and_advices_agree():
+    order = [item.finding for item in findings("saddle")]
+    assert order[0].startswith("The run ended at a saddle")
+    assert any(text.startswith("The run converged") for text in order[1:])
+    converged = next(item for item in findings("saddle") if item.finding.startswith("The run converged"))
+    assert converged.advice == "What is said above comes first."
+    for name in RUNS:
+        advices = " ".join(item.advice for item in findings(name))
+        assert not ("Raise the rate" in advices and "Lower the rate" in advices), name
+        assert not ("Train for more epochs" in advices and "No more epochs" in advices), name
 
 
 def test_of_a_maximum_the_words_are_turned():

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from optdsl.methods.stochastic.schedules import Schedule
-from optdsl.methods.stochastic.updates import Coupled
+from optdsl.methods.stochastic.updates import Coupled, Scaling
 
 
 class TrainingEnding(enum.Enum):
@@ -159,7 +159,8 @@ class TrainingRun:
 
     x (n,), float64, within bounds and set; `kept` and `kept_epoch` say which parameters these are. records (epochs
     done, len(COLUMNS)). row_multipliers (m,) in nlp's signs. rate: the schedule as it was used. notes: what a person
-    should hear. fault: where the run diverged. start_loss: the first batch's estimate at the start.
+    should hear. fault: where the run diverged. start_loss: the first batch's estimate at the start. scaling: how the
+    last step scaled gradients.
     """
 
     x: np.ndarray
@@ -175,6 +176,7 @@ class TrainingRun:
     notes: tuple[str, ...] = ()
     fault: Fault | None = None
     start_loss: float = float("nan")
+    scaling: Scaling | None = None
 
     def column(self, name: str) -> np.ndarray:
         """A column of the records."""

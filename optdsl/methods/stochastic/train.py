@@ -110,6 +110,12 @@ class _Run:
             found = find_rate(self.problem, self.method.update, self.batches, self.feasible, self.settings.clip)
             self.schedule = self.schedule.with_rate(found.rate)
             self.notes.append(found.note)
+        monitor, watch = self.hooks.monitor, self.watch
+        if monitor is not None and self.rows is None and watch.untouched:
+            # The start may be the best there is, as where a saved network is trained on.
+            value = float(monitor(self.x))
+            if math.isfinite(value):
+                watch.judge(self.x, value, 0.0, 0)
 
     def _epochs(self) -> TrainingEnding:
         numbers = self.numbers
@@ -370,12 +376,15 @@ class _Run:
             notes=tuple(self.notes),
             fault=self.fault,
             start_loss=self.numbers["start_loss"],
+            scaling=self.stepper.scaling(),
         )
 
     def _chosen(self, ending: TrainingEnding) -> tuple[np.ndarray, Kept, int]:
         """Which parameters are handed back, and after which epoch they were had."""
         best = self.watch.arrays["best"].copy(), Kept.BEST, int(self.watch.numbers["epoch"])
         broken = (TrainingEnding.DIVERGED, TrainingEnding.UNBOUNDED, TrainingEnding.UNDEFINED)
+        if ending is TrainingEnding.DIVERGED and self.hooks.monitor is None and best[2]:
+            return self._better_than_start(best)
         if ending in broken or ending is TrainingEnding.PATIENCE or self.hooks.monitor is not None:
             return best
         if ending in (TrainingEnding.TIME_LIMIT, TrainingEnding.INTERRUPTED) and self.numbers["seen"] > 0:
@@ -384,6 +393,14 @@ class _Run:
                 return best
         kept = Kept.AVERAGED if self.average.begun else Kept.LAST
         return self._candidate().copy(), kept, len(self.records)
+
+
+    def _better_than_start(self, best: tuple[np.ndarray, Kept, int]) -> tuple[np.ndarray, Kept, int]:
+        """The best parameters of a run that diverged, or the start where the first epoch was worse already."""
+        begin = self.problem.start.astype(self.x.dtype)
+        self.feasible.project(begin)
+        there, here = (self.problem.objective(x.astype(np.float64)) for x in (begin, best[0]))
+        return (begin, Kept.BEST, 0) if math.isfinite(there) and not here <= there else best
 
 
 def _on_bounds(x: np.ndarray, problem: FiniteSum) -> np.ndarray:

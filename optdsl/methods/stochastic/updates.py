@@ -44,6 +44,17 @@ class Coupled:
         return (np.bincount(self.groups, values) / sizes)[self.groups].astype(values.dtype)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaling:
+    """How the last step of an adaptive update scaled gradients: divisor (n,), float64.
+
+    ahead: the share of the mean of gradients in a step that takes one of mean and gradient together (nadam).
+    """
+
+    divisor: np.ndarray
+    ahead: float = 0.0
+
+
 class Update(Protocol):
     """Settings of an update; `keeps` names its arrays, `begins` its numbers with their first values."""
 
@@ -60,6 +71,9 @@ class Update(Protocol):
         self, x: np.ndarray, g: np.ndarray, s: np.ndarray, c: Any, memory: list[np.ndarray], coupled: Coupled | None
     ) -> None:
         """One step on a block, in place; g and s may be overwritten. memory: the block of each array kept."""
+
+    def scaling(self, memory: Memory) -> Scaling | None:
+        """How the last step scaled gradients; None where there was none, or it takes them as they are or their sign."""
 
 
 def start(update: Update, size: int, dtype: np.dtype) -> Memory:
@@ -107,6 +121,21 @@ class Stepper:
         step(self.update, self.memory, x, gradient, rate, self._scratch)
         step_coupled(self.update, self.apart, part, part_gradient, rate, self.coupled)
         x[places] = part
+
+    def scaling(self) -> Scaling | None:
+        """How the last step scaled the gradient."""
+        found = self.update.scaling(self.memory)
+        if found is not None and self.coupled is not None:
+            apart = self.update.scaling(self.apart)
+            assert apart is not None
+            found.divisor[self.coupled.places] = apart.divisor
+        return found
+
+
+def _scaled(memory: Memory, factor: float, epsilon: float, ahead: float = 0.0) -> Scaling:
+    """sqrt(factor * squares) + epsilon, of the array of squares kept under whichever name."""
+    squares = memory.arrays["second" if "second" in memory.arrays else "squares"]
+    return Scaling(np.sqrt(factor * squares.astype(np.float64)) + epsilon, ahead)
 
 
 def _squared(g: np.ndarray, out: np.ndarray, coupled: Coupled | None) -> None:
@@ -160,6 +189,10 @@ class SGD:
         np.multiply(g, c[0], out=s)
         np.subtract(x, s, out=x)
 
+    def scaling(self, memory: Memory) -> None:
+        """None: gradients are taken as they are."""
+        return
+
 
 @dataclass(frozen=True, slots=True)
 class AdaGrad:
@@ -187,6 +220,10 @@ class AdaGrad:
         np.divide(g, s, out=s)
         np.multiply(s, c[0], out=s)
         np.subtract(x, s, out=x)
+
+    def scaling(self, memory: Memory) -> Scaling:
+        """sqrt(q) + epsilon."""
+        return _scaled(memory, 1.0, self.epsilon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +266,10 @@ class RMSProp:
         else:
             np.multiply(s, c[0], out=s)
         np.subtract(x, s, out=x)
+
+    def scaling(self, memory: Memory) -> Scaling:
+        """sqrt(q) + epsilon."""
+        return _scaled(memory, 1.0, self.epsilon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +317,11 @@ class Adam:
         np.divide(m, s, out=s)
         np.multiply(s, factor, out=s)
         np.subtract(x, s, out=x)
+
+    def scaling(self, memory: Memory) -> Scaling | None:
+        """sqrt(v / (1 - b2^t)) + epsilon."""
+        t = memory.numbers["step"]
+        return _scaled(memory, (1 - self.beta2) / (1 - self.beta2**t), self.epsilon) if t else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +374,13 @@ class NAdam:
         np.divide(g, s, out=g)
         np.subtract(x, g, out=x)
 
+    def scaling(self, memory: Memory) -> Scaling | None:
+        """sqrt(v / (1 - b2^t)) + epsilon."""
+        t = memory.numbers["step"]
+        if not t:
+            return None
+        return _scaled(memory, 1 / (1 - self.beta2**t), self.epsilon, self.beta1 * (1 - 0.5 * 0.96 ** (t * self.psi)))
+
 
 @dataclass(frozen=True, slots=True)
 class Lion:
@@ -369,3 +422,7 @@ class Lion:
         np.subtract(x, s, out=x)
         np.multiply(m, self.beta2, out=m)
         np.add(m, g, out=m)
+
+    def scaling(self, memory: Memory) -> None:
+        """None: a step knows signs only."""
+        return

@@ -31,6 +31,11 @@ class Watch:
             "settled": 0,
         }
 
+    @property
+    def untouched(self) -> bool:
+        """Whether no parameters were judged yet."""
+        return math.isinf(self.numbers["violation"])
+
     def judge(self, x: np.ndarray, value: float, violation: float, epoch: int) -> None:
         """Takes the parameters after an epoch with their value; the first ones are the best so far."""
         numbers = self.numbers

@@ -66,7 +66,7 @@ def test_a_plateau_cuts_the_rate() -> None:
 
 def test_a_run_meets_plateaus() -> None:
     """The monitored value falls for three epochs and then stands still: cuts after every three epochs of that."""
-    values = iter([3.0, 2.0, 1.0] + [1.0] * 20)
+    values = iter([4.0, 3.0, 2.0, 1.0] + [1.0] * 20)  # the first at the start
     settings = TrainingSettings(schedule_of("plateau(0.01, factor = 0.1, patience = 2)"), batch=0, epochs=12)
     run = train(least_squares(), StochasticMethod("sgd", SGD()), settings, Hooks(monitor=lambda x: next(values)))
     np.testing.assert_allclose(run.column("rate"), [0.01] * 6 + [0.001] * 3 + [0.0001] * 3)

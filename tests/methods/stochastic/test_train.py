@@ -62,7 +62,7 @@ def test_a_network_learns(dtype: type) -> None:
 def test_patience_restores_the_best() -> None:
     """The monitored value is least after the third epoch; two more epochs are waited for."""
     seen = []
-    values = iter([5.0, 4.0, 3.0, 6.0, 3.0, 1.0, 1.0])
+    values = iter([9.0, 5.0, 4.0, 3.0, 6.0, 3.0, 1.0, 1.0])  # the first at the start
 
     def monitor(x: np.ndarray) -> float:
         seen.append(x.copy())
@@ -70,16 +70,31 @@ def test_patience_restores_the_best() -> None:
 
     run = train(least_squares(), PLAIN, settings(patience=2, epochs=7), Hooks(monitor=monitor))
     assert (run.ending, run.kept, run.kept_epoch, run.epochs) == (TrainingEnding.PATIENCE, Kept.BEST, 3, 5)
-    np.testing.assert_array_equal(run.x, seen[2])
+    np.testing.assert_array_equal(run.x, seen[3])
 
 
 def test_a_rising_value() -> None:
-    values = iter([0.5, 0.9, 0.7, 0.8, 0.6])
+    values = iter([0.4, 0.5, 0.9, 0.7, 0.8, 0.6])
     seen = []
     monitor = lambda x: (seen.append(x.copy()), next(values))[1]  # noqa: E731
     run = train(least_squares(), PLAIN, settings(), Hooks(monitor=monitor, rising=True))
     assert (run.ending, run.kept, run.kept_epoch) == (TrainingEnding.EPOCHS, Kept.BEST, 2)
-    np.testing.assert_array_equal(run.x, seen[1])
+    np.testing.assert_array_equal(run.x, seen[2])
+
+
+def test_the_start_is_handed_back_where_no_epoch_is_better() -> None:
+    problem = least_squares()
+    values = iter([1.0, 5.0, 4.0, 3.0])
+    run = train(problem, PLAIN, settings(patience=2), Hooks(monitor=lambda x: next(values)))
+    assert (run.ending, run.kept, run.kept_epoch, run.epochs) == (TrainingEnding.PATIENCE, Kept.BEST, 0, 2)
+    np.testing.assert_array_equal(run.x, problem.start)
+
+
+def test_a_run_whose_first_epoch_is_worse_already_hands_back_the_start() -> None:
+    problem = least_squares()
+    run = train(problem, PLAIN, settings("3", epochs=50))
+    assert run.ending is TrainingEnding.DIVERGED and run.epochs >= 1
+    assert problem.objective(run.x) <= problem.objective(problem.start)
 
 
 def test_patience_without_a_monitor_looks_at_the_loss() -> None:
@@ -252,7 +267,7 @@ def test_the_monitor_sees_the_average() -> None:
 
 def test_news() -> None:
     told: list[News] = []
-    values = iter([3.0, 2.0, 1.0, 0.5, 0.2])
+    values = iter([4.0, 3.0, 2.0, 1.0, 0.5, 0.2])
     hooks = Hooks(news=told.append, news_seconds=0.0, monitor=lambda x: next(values))
     run = train(least_squares(), PLAIN, settings(), hooks)
     assert len(told) == 5 * (10 + 1)
