@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -16,9 +17,15 @@ from optdsl.nlp import Pattern
 class SquaredRows:
     """f(x) = scale * |r(x)|^2 + constant, as `optdsl.nlp.Residuals`."""
 
-    system: RowSystem
+    spaces: tuple[Space, ...]
+    width: int
     scale: float
     constant: float
+
+    @cached_property
+    def system(self) -> RowSystem:
+        """The residuals as rows, made when a method asks for them."""
+        return RowSystem(self.spaces, self.width)
 
     @property
     def jacobian_pattern(self) -> Pattern:
@@ -41,7 +48,7 @@ def squares_of(objective: Space | None, width: int, sign: float) -> SquaredRows 
     constant = _gather(objective, np.ones(objective.lanes), rows)
     if constant is None or not rows:
         return None
-    return SquaredRows(RowSystem(rows, width), 1.0, constant)
+    return SquaredRows(tuple(rows), width, 1.0, constant)
 
 
 def _gather(space: Space, weights: np.ndarray, rows: list[Space]) -> float | None:

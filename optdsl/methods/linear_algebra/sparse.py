@@ -40,12 +40,11 @@ class SparseKkt:
         self._below = hessian.rows[self._off_diagonal], hessian.columns[self._off_diagonal]
         self._jacobian_rows, self._jacobian_columns = jacobian.rows, jacobian.columns
         self._scaling = KktScaling(hessian, jacobian)
-        self._scale = np.ones(order)
+        self._scale = np.ones(0)
         self._matrix, self._places = self._places_of(hessian, jacobian)
         self._hessian_diagonal = hessian.rows[self._on_diagonal]
-        self._shift = np.where(np.arange(order) < n, REGULARIZATION, -REGULARIZATION)
         # What the matrix counts twice on its diagonal in a product, and the regularization that is not the system's.
-        self._excess = np.zeros(order)
+        self._excess = np.zeros(0)
         self._solver: qdldl.Solver | None = None
         self._pivoted: sparse_linalg.SuperLU | None = None
 
@@ -59,7 +58,7 @@ class SparseKkt:
         # The numbers of the entries as values, moved by two counting sorts: by rows, then by columns.
         numbers = np.arange(len(rows), dtype=np.int32)
         numbered = sp.csr_matrix((numbers, (rows, columns)), shape=(order, order)).tocsc()
-        places = np.empty(len(rows), dtype=np.int64)
+        places = np.empty(len(rows), dtype=np.int32)
         places[numbered.data] = numbers
         values = np.zeros(len(rows))
         return sp.csc_matrix((values, numbered.indices, numbered.indptr), shape=(order, order)), places
@@ -76,10 +75,11 @@ class SparseKkt:
         self._scale = scale = self._scaling.factors(diagonal[:n], hessian, jacobian, slack)
         diagonal *= scale
         diagonal *= scale
-        diagonal += self._shift
-        self._excess = diagonal + self._shift
+        _regularize(diagonal, n)
         data, places = self._matrix.data, self._places
         data[places[:order]] = diagonal
+        _regularize(diagonal, n)
+        self._excess = diagonal
         off = hessian[self._off_diagonal]
         off *= scale[self._below[0]]
         off *= scale[self._below[1]]
@@ -151,3 +151,9 @@ class SparseKkt:
             except RuntimeError:
                 return None
         return self._pivoted.solve
+
+
+def _regularize(diagonal: np.ndarray, n: int) -> None:
+    """Adds the regularization to the first n entries, takes it from the others, in place."""
+    diagonal[:n] += REGULARIZATION
+    diagonal[n:] -= REGULARIZATION
