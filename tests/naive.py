@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -550,12 +550,15 @@ class Naive:
                 return self.value(statement.value, {})
         return 0.0
 
-    def constraints(self) -> Iterator[tuple[str | None, tuple[str, ...], dict[Member, list[Any]]]]:
-        """Name, operators, and for each instance (by its labels) the values of all operands."""
+    def constraints(
+        self, names: Collection[str] | None = None
+    ) -> Iterator[tuple[str | None, tuple[str, ...], dict[Member, list[Any]]]]:
+        """Name, operators, and for each instance (by its labels) the values of all operands; of `names` only."""
         for statement in self.file.statements:
             if isinstance(statement, tree.SubjectTo):
                 for constraint in statement.constraints:
-                    yield constraint.name, constraint.relation.ops, self.instances(constraint)
+                    if names is None or constraint.name in names:
+                        yield constraint.name, constraint.relation.ops, self.instances(constraint)
 
     def instances(self, constraint: tree.Constraint) -> dict[Member, list[Any]]:
         found: dict[Member, list[Any]] = {}

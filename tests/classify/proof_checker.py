@@ -8,6 +8,7 @@ D with the naive evaluator. Nothing of `optdsl.classify` is imported.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,6 +20,7 @@ from naive import Grid, Member, Outside, broadcast
 
 from optdsl.language import parse, tree
 
+from .proof_definitions import Undefined, changed, completed, definitions_of, mentions, require_definitions
 from .proof_points import Data, Point, defined, joined, mixed, points_of, readable
 from .proof_rules import composed, function_shape, reduction_shape
 
@@ -48,28 +50,48 @@ def check_proofs(
 ) -> Tally:
     """Replays the proofs of all statements of a verdict (parsed JSON). Raises Wrong."""
     tally = tally or Tally()
-    affine = [s["name"] for s in verdict["statements"] if s["role"] == "constraint" and s["curvature"] == "affine"]
+    affine = [
+        s["name"]
+        for s in verdict["statements"]
+        if s["role"] == "constraint" and s["curvature"] == "affine" and not changed(s)
+    ]
     data = Data.of(text, folder)
     file = parse(text, "test.opt")
-    with np.errstate(all="ignore"):
-        base = defined(file, data, points_of(file, data, affine, 4 * POINTS, seed), POINTS)
+    definitions = definitions_of(verdict)
+    try:
+        require_definitions(text, data, definitions)
+        with np.errstate(all="ignore"):
+            drawn = completed(text, data, definitions, points_of(file, data, affine, 4 * POINTS, seed))
+            base = defined(file, data, drawn, POINTS)
+    except Undefined as wrong:
+        raise Wrong(str(wrong)) from None
     if base is None:
         tally.nowhere += 1
         return tally
     count = len(next(iter(next(iter(base.values())).values())))
     pairs = np.eye(count) / 2 + np.roll(np.eye(count), 1, axis=0) / 2
-    where = joined(base, mixed(base, pairs))
+    with np.errstate(all="ignore"):
+        where = completed(text, data, definitions, joined(base, mixed(base, pairs)))
+    names = [d.name for d in definitions]
     for statement in verdict["statements"]:
         if statement["proof"]:
-            Replay(text, statement, data, where, count).run(tally)
+            Replay(text, statement, data, where, count, names).run(tally)
     return tally
 
 
 class Replay:
     """One statement's proof at the points: `count` of D, then the midpoint of each with the one after it."""
 
-    def __init__(self, text: str, statement: Mapping[str, Any], data: Data, where: Point, count: int) -> None:
-        self.statement, self.data, self.count = statement, data, count
+    def __init__(
+        self,
+        text: str,
+        statement: Mapping[str, Any],
+        data: Data,
+        where: Point,
+        count: int,
+        eliminated: Sequence[str] = (),
+    ) -> None:
+        self.statement, self.data, self.count, self.eliminated = statement, data, count, eliminated
         self.steps: dict[int, Step] = {}
         self.sources: dict[tuple[str, str], str] = {}
         for step in statement["proof"]:
@@ -105,10 +127,19 @@ class Replay:
                 self.steps[step["step"]] = step
                 tally.steps += 1
                 tally.kinds[step["kind"]] = tally.kinds.get(step["kind"], 0) + 1
+                self._without_the_eliminated(step)
             last = self.statement["proof"][-1]
             if last["kind"] not in LAST:
                 raise Wrong(f"the proof ends with {last['kind']}")
             self._about_the_statement()
+
+    def _without_the_eliminated(self, step: Step) -> None:
+        """What is shown of shapes and sets speaks of what is left."""
+        texts = [*step.get("after", ()), *step.get("arguments", ()), *step.get("needs", ())]
+        texts += [] if step["kind"] in ("definition", "substitution", "eliminated") else [step["expr"]]
+        found = [name for text in texts for name in mentions(text, self.eliminated)]
+        if found:
+            raise Wrong(f"step {step['step']} speaks of {found}, which are eliminated")
 
     def _about_the_statement(self) -> None:
         """The last steps speak of the statement as it is written."""
@@ -503,6 +534,28 @@ class Replay:
             both = [a[member] for a in after] or [np.ones(2 * self.count)]
             _agree(holds, _every(both), f"not the same set at {member}")
 
+    def _eliminated(self, step: Step) -> None:
+        """The equality holds by what is used; so do the bounds, exactly where the relations that are used do."""
+        over, used = step.get("for", ""), self._used_steps(step)
+        if any(not holds.all() for holds in self._truth(over, step["expr"]).values()):  # nan: rounding could decide
+            raise Wrong("the equality does not hold where the variable has its value")
+        defining = [s for s in used if s["kind"] == "definition"]
+        if len(defining) != 1:
+            raise Wrong("one definition is needed")
+        relations = [s for s in used if s["kind"] in LAST]
+        bounds = self.data.bounds[re.split(r"\W", defining[0]["expr"], maxsplit=1)[0]]
+        shown = [self._truth(s.get("for", ""), s["expr"]) for s in relations]
+        held = self._held(over, step["expr"])
+        entry = self._held(over, defining[0]["expr"]).relation.operands[0]
+        values = self.lanes(over, defining[0]["after"][0])
+        for env, member in self.values.iterate(held.domain, {}):
+            indices = entry.indices if isinstance(entry, tree.Subscript) else ()
+            low, high = bounds[tuple(part for index in indices for part in self.values.labels(index, env))]
+            value = values[_member(over, member)]
+            inside = _every([_holds(["<=", "<="], [np.full_like(value, low), value, np.full_like(value, high)])])
+            known = _every([s[_member(over, member)] for s in shown]) if shown else np.ones(2 * self.count)
+            _agree(known, inside, f"other bounds at {member}")
+
     def _conclusion(self, step: Step) -> None:
         self._equivalence(step)
         shown = {s["expr"] for s in self._used_steps(step) if s["kind"] == "relation" and "convex set" in s["gives"]}
@@ -527,14 +580,14 @@ class Replay:
                     continue
                 (shape,) = shapes
                 value = self.lanes(over, shape["expr"])[_member(over, member)]
-                curvature = word(shape)
-                if not _is_constant(gap - value, value):
-                    curvature = OPPOSITE.get(curvature, curvature)
-                    if not _is_constant(gap + value, value):
-                        raise Wrong(f"another body at {member}")
+                as_shown, turned = word(shape), OPPOSITE.get(word(shape), word(shape))
+                found = [as_shown] if _is_constant(gap - value, value) else []  # both, where the value is a constant
+                found += [turned] if _is_constant(gap + value, value) else []
+                if not found:
+                    raise Wrong(f"another body at {member}")
                 needed = "affine" if op in ("=", "==") else "convex"
-                if not _as_strong(curvature, needed) and not _never_binds(gap):
-                    raise Wrong(f"needs {needed}, has {curvature}")
+                if not any(_as_strong(curvature, needed) for curvature in found) and not _never_binds(gap):
+                    raise Wrong(f"needs {needed}, has {' or '.join(found)}")
 
     def _matrix(self, step: Step) -> None:
         if any(word(s) != "affine" for s in self._used_steps(step)):
@@ -562,6 +615,7 @@ RULES: dict[str, Callable[[Replay, Step], None]] = {
     "array": Replay._array, "branches": Replay._branches, "quadratic": Replay._quadratic,
     "shown": Replay._shown, "rewriting": Replay._rewriting, "rewritten": Replay._rewritten,
     "equivalence": Replay._equivalence,
+    "definition": Replay._rewriting, "substitution": Replay._rewriting, "eliminated": Replay._eliminated,
     "conclusion": Replay._conclusion, "relation": Replay._relation, "matrix": Replay._matrix,
     "objective": Replay._objective, "logarithmic": Replay._log_log, "logarithmic relation": Replay._log_relation,
     "logarithmic objective": Replay._claimed, "levels": Replay._levels, "levels objective": Replay._claimed,
@@ -569,9 +623,9 @@ RULES: dict[str, Callable[[Replay, Step], None]] = {
 }  # fmt: skip
 LAST = (
     "objective", "relation", "conclusion", "matrix", "logarithmic objective", "logarithmic relation",
-    "levels objective", "levels relation",
+    "levels objective", "levels relation", "eliminated",
 )  # fmt: skip
-UNSAMPLED = (*LAST, "equivalence", "rewriting", "logarithmic", "levels")
+UNSAMPLED = (*LAST, "equivalence", "rewriting", "logarithmic", "levels", "definition", "substitution")
 OPPOSITE = {"convex": "concave", "concave": "convex"}
 
 

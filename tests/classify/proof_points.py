@@ -272,9 +272,7 @@ def _satisfying(
     probe[:, 1:] = np.eye(n)
     naive = data.at(file, _as_point(keys, probe))
     above, equal = ([], []), ([], [])  # type: ignore[var-annotated]
-    for name, ops, instances in naive.constraints():
-        if name not in affine:
-            continue
+    for _, ops, instances in naive.constraints(affine):
         for operands in instances.values():
             for left, op, right in zip(operands, ops, operands[1:], strict=False):
                 gap = np.broadcast_to(np.asarray(left - right, dtype=float), (n + 1,))
