@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -179,7 +179,7 @@ def _counted(
         if run is None:
             break
         used += run.steps
-        runs.append(run)
+        runs.append(replace(run, basis=run.basis[:0]))  # large, and not needed any more
     limit = NEARLY_FLAT * max(float(np.abs(run.pairs[0]).max()) for run in runs)
     flat, negative = [], []
     for run in runs:
