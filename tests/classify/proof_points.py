@@ -23,6 +23,7 @@ from optdsl.model import build
 
 LARGEST = 20_000
 INLINE = re.compile(r"(\w+)#(\d+)")
+BOUND = re.compile(r"(\w+)\.(lower|upper)\[")
 AT = re.compile(r"(\w+)\.at\(")
 Point = Mapping[str, Mapping[Member, np.ndarray]]
 
@@ -174,8 +175,11 @@ class Data:
         for variable in model.variables.values():
             column = variable.columns if variable.columns is not None else variable.offset + np.arange(variable.size)
             ends = [end[column - variable.offset] for end in (variable.lower, variable.upper)]
-            pairs = zip(*(e.tolist() for e in ends), strict=True)
+            pairs = list(zip(*(e.tolist() for e in ends), strict=True))
             bounds[variable.name] = dict(zip(_keys(variable.axes), pairs, strict=True))
+            for side, name in enumerate(("lower", "upper")):
+                values = {(f"{variable.name}_{name}_inline", key): p[side] for key, p in bounds[variable.name].items()}
+                entries.update(values)
             flags[variable.name] = variable.attributes
         return Data(sets, entries, bounds, flags)
 
@@ -202,7 +206,7 @@ def _plain(name: str) -> str:
 
 def readable(part: str) -> str:
     """The text of a step with such names, and members at places as calls that the grammar reads."""
-    text = INLINE.sub(r"\1_\2_inline", part)
+    text = BOUND.sub(r"\1_\2_inline[", INLINE.sub(r"\1_\2_inline", part))
     while (found := AT.search(text)) is not None:
         depth, end = 1, found.end()
         while depth:
