@@ -37,13 +37,13 @@ def leg(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
 
 def _leg(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     if not has_variables(expression):
-        return data_root(expression) if place.nonnegative(expression) else None
+        return data_root(expression, place.nonnegative) if place.nonnegative(expression) else None
     if isinstance(expression, sympy.Add):
         return _leg_of_sum(expression, place)
     data, moving = split(expression)
     if data != 1:
         inner = leg(sympy.Mul(*moving), place) if place.nonnegative(data) else None
-        return None if inner is None else data_root(data) * inner
+        return None if inner is None else data_root(data, place.nonnegative) * inner
     if len(moving) > 1:
         return None
     if is_reduce(expression, "sum"):
@@ -68,7 +68,7 @@ def _leg_of_sum(expression: sympy.Expr, place: Place) -> sympy.Expr | None:
     squares = squares_of(expression, place)
     if squares is None or any(weight < 0 for weight, _ in squares):
         return None
-    return hypot([data_root(weight) * part for weight, part in squares])
+    return hypot([data_root(weight, place.nonnegative) * part for weight, part in squares])
 
 
 def size_of(expression: sympy.Expr, place: Place) -> sympy.Expr:

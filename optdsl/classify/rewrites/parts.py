@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import sympy
 
@@ -47,8 +47,11 @@ def raised(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
     return apply("sqrt", base) if exponent == HALF else apply("pow", base, plain(exponent))
 
 
-def data_root(data: sympy.Expr) -> sympy.Expr:
-    """A square root of data that is not negative; of p^2 it may be p itself."""
+def data_root(data: sympy.Expr, never_negative: Callable[[sympy.Expr], bool] | None = None) -> sympy.Expr:
+    """A square root of data that is not negative; of p^2 it may be p itself.
+
+    Of c p^2 it may be p sqrt(c) where c is not negative: where p is 0, c may have any sign. `never_negative` tells.
+    """
     if data.is_Rational:
         root = sympy.sqrt(data)
         return root if root.is_Rational else apply("sqrt", data)
@@ -57,7 +60,8 @@ def data_root(data: sympy.Expr) -> sympy.Expr:
     if isinstance(data, sympy.Mul):
         squares = [f for f in data.args if isinstance(f, sympy.Pow) and f.exp.is_Integer and f.exp % 2 == 0]
         rest = sympy.Mul(*[f for f in data.args if f not in squares])
-        if squares:
+        fits = rest >= 0 if rest.is_number else never_negative is not None and never_negative(rest)
+        if squares and fits:
             return sympy.Mul(data_root(rest), *[data_root(f) for f in squares])
     return apply("sqrt", data)
 
