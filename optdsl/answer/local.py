@@ -28,6 +28,7 @@ from optdsl.engine.native import tiers
 from optdsl.engine.problem import ModelProblem
 from optdsl.engine.roughness import StatementBodies, jumping, kinked, statements_of
 from optdsl.engine.starts import start_of
+from optdsl.engine.units import fitting_unit
 from optdsl.errors import Diagnostic, NotSolvable, OptionError
 from optdsl.methods.driver import COLUMNS, Ending, Limits, Method, Outcome, Record, drive
 from optdsl.methods.escape import LocalAnswer, solve_locally
@@ -198,6 +199,7 @@ def _problem(
 def _give_start(model: Model, problem: ModelProblem) -> tuple[str, ...]:
     start = start_of(model, problem)
     problem.start = start.x
+    problem.measured_in(fitting_unit(problem))
     return (start.note,) if start.note else ()
 
 
@@ -259,7 +261,9 @@ def _ended_lower(one: Ended, other: Ended) -> bool:
         return False
     if other.answer.outcome.ending not in (Ending.CONVERGED, Ending.ACCEPTABLE, Ending.NO_PROGRESS):
         return True
-    mine, theirs = (end.problem.objective(end.problem.settled(end.answer.outcome.x)) for end in (one, other))
+    mine, theirs = (
+        abs(end.problem.sign) * end.problem.objective(end.problem.settled(end.answer.outcome.x)) for end in (one, other)
+    )
     return bool(mine < theirs)
 
 
@@ -272,6 +276,7 @@ def _run(prepared: Prepared, watching: Watching) -> Ended:
     minima: tuple[Place, ...] = ()
     if prepared.choice.inner:
         exact = _problem(prepared.analysis, 0.0, problem.domain_rows, prepared.lift) if rough == "kinks" else problem
+        exact.measured_in(abs(problem.sign))
         answer, minima = many_starts(problem, exact, method, prepared.options, limits, rough)
         if rough == "jumps":
             return Ended(problem, answer, rough, minima)
@@ -290,14 +295,16 @@ def _run(prepared: Prepared, watching: Watching) -> Ended:
         look = look_again(problem, method, answer, limits, given)
         answer = replace(look.answer, notes=(*look.answer.notes, *filter(None, (look.note,))))
     if watching.warm is not None and answer.outcome.ending is Ending.CONVERGED and not rough:
-        watching.warm.local = answer.outcome
+        watching.warm.local = _in_units(answer.outcome, abs(problem.sign))
     if not rough and stuck_at_tip(problem, answer):
         return Ended(problem, answer, "tips", minima)
     if rough != "kinks":
         return Ended(problem, answer, rough, minima)
 
     def remake(smoothing: float, lift: frozenset[int] | None) -> ModelProblem:
-        return _problem(prepared.analysis, smoothing, problem.domain_rows, lift)
+        made = _problem(prepared.analysis, smoothing, problem.domain_rows, lift)
+        made.measured_in(abs(problem.sign))
+        return made
 
     return replace(sharpened(problem, answer, method, remake, prepared.lift, limits), minima=minima)
 
@@ -308,7 +315,13 @@ def _last(problem: ModelProblem, watching: Watching) -> Outcome | None:
     if not isinstance(last, Outcome):
         return None
     fits = len(last.x) == problem.width and len(last.row_multipliers) == problem.count
-    return last if fits else None
+    return _in_units(last, 1.0 / abs(problem.sign)) if fits else None
+
+
+def _in_units(outcome: Outcome, unit: float) -> Outcome:
+    """The outcome whose multipliers are those of `unit` times the objective."""
+    y, z = unit * outcome.row_multipliers, unit * outcome.bound_multipliers
+    return replace(outcome, row_multipliers=y, bound_multipliers=z)
 
 
 def _warmed(problem: ModelProblem, method: Method[Any], last: Outcome) -> Method[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import sympy
@@ -30,9 +31,10 @@ from optdsl.terms.frame import Frame
 
 
 class ArrayProblem:
-    """An `optdsl.nlp.Nlp` of spaces: minimize sign * the objective's one lane, subject to rows and bounds.
+    """An `optdsl.nlp.Nlp` of spaces: minimize the objective's one lane / sign, subject to rows and bounds.
 
-    Arrays are as in the protocol; the start (n,) may hold NaN where none was given.
+    Arrays are as in the protocol; the start (n,) may hold NaN where none was given. `sign` takes values of f, and
+    multipliers, back to the user's objective: 1 or -1 times the power of 2 that is the unit in which f is measured.
     """
 
     def __init__(
@@ -64,6 +66,20 @@ class ArrayProblem:
             self._objective, self.system.spaces, self.width, self.jacobian_pattern
         )
         """Answers first where the problem is small."""
+
+    @property
+    def _weight(self) -> float:
+        """What the objective's lane is multiplied by: powers of 2 round nothing."""
+        return 1.0 / self.sign
+
+    def measured_in(self, unit: float) -> None:
+        """Measure f in a unit (> 0, a power of 2) of the user's objective; the sign stays."""
+        factor = abs(self.sign) / unit
+        self.sign /= factor
+        if self.residuals is not None:
+            residuals = self.residuals
+            scale, constant = factor * residuals.scale, factor * residuals.constant
+            self.residuals = replace(residuals, scale=scale, constant=constant)
 
     # --------------------------------------------------------------------------------------------------- structure
 
@@ -100,25 +116,25 @@ class ArrayProblem:
             return 0.0
         known = None if self._small is None else self._small.objective(x)
         if known is not None:
-            return self.sign * known
-        return self.sign * float(self._point.values(self._objective, x).value(self._objective)[0])
+            return self._weight * known
+        return self._weight * float(self._point.values(self._objective, x).value(self._objective)[0])
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """The gradient of f (n,)."""
         known = None if self._small is None else self._small.gradient(x)
         if known is not None:
-            return self.sign * known
+            return self._weight * known
         total = np.zeros(self.width)
         if self._objective is not None:
             values = self._point.values(self._objective, x)
-            add_gradient(self._objective, values, np.array([self.sign]), total)
+            add_gradient(self._objective, values, np.array([self._weight]), total)
         return total
 
     def slope_sizes(self, x: np.ndarray) -> np.ndarray:
         """The sums of the sizes of the terms that make up the gradient of f (n,)."""
         total = np.zeros(self.width)
         if self._objective is not None:
-            add_slope_sizes(self._objective, self._point.values(self._objective, x), np.ones(1), total)
+            add_slope_sizes(self._objective, self._point.values(self._objective, x), np.array([self._weight]), total)
         return total
 
     def constraints(self, x: np.ndarray) -> np.ndarray:
@@ -135,7 +151,7 @@ class ArrayProblem:
         """The lower triangle of weight * f'' + sum_i multipliers_i c_i'', in the order of its pattern."""
         assert self.hessian_pattern is not None and self._hessians is not None and self._assembly is not None
         if self._small is not None:
-            known = self._small.hessian(x, multipliers, self.sign * weight, self._assembly.pattern)
+            known = self._small.hessian(x, multipliers, self._weight * weight, self._assembly.pattern)
             if known is not None:
                 return known
         roots = dict(self._curved())
@@ -152,7 +168,7 @@ class ArrayProblem:
         return self._assembly.total(total)
 
     def _weights(self, at: int, root: Space, multipliers: np.ndarray, weight: float) -> np.ndarray:
-        return np.array([self.sign * weight]) if at < 0 else multipliers[at : at + root.lanes]
+        return np.array([self._weight * weight]) if at < 0 else multipliers[at : at + root.lanes]
 
     def hessian_product(
         self, x: np.ndarray, multipliers: np.ndarray, direction: np.ndarray, weight: float = 1.0
@@ -183,7 +199,7 @@ class ModelProblem(ArrayProblem):
         domain_rows: bool = False,
         lift: frozenset[int] | None = frozenset(),
     ) -> None:
-        self.model, self.domain_rows = model, domain_rows
+        self.model = model
         self.kinks = Kinks(model.columns, lift)
         lowering = Lowering(model, smoothing, self.kinks)
         objective = model.objective
@@ -202,6 +218,7 @@ class ModelProblem(ArrayProblem):
         *self.declared, start = _columns(model, self.kinks.width)
         plain = Lowering(model, smoothing)  # rows of domains are not lifted
         *bounds, inside = within(list(domains_of(plain)), *self.declared)
+        self.domain_rows = domain_rows or not inside
         for space in inside if domain_rows else ():
             rows.append(space)
             lower.append(np.zeros(space.lanes))
