@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from optdsl.answer.checks import judge
+from optdsl.answer.checks import judge, walk_from
 from optdsl.answer.diagnosis_solver import diagnose_solver
 from optdsl.answer.labelled import LabelledArray
 from optdsl.answer.landscape import landscape_of
@@ -120,13 +121,17 @@ def solution_of(
     restored = lowered.restore(raw)
     judged = judge(model, lowered.analysis, lowered, raw, restored, options)
     infeasible, unbounded = judged.status is Status.INFEASIBLE, judged.status is Status.UNBOUNDED
+    if unbounded and restored.ray is None and restored.x is not None:
+        endless = walk_from(model, lowered, raw, restored).endless()
+        if endless is not None:  # the solver knows of none, and says so
+            restored, raw = replace(restored, ray=endless), replace(raw, message="")
     why = unbounded and restored.ray is None  # the ray's place tells it
     point = None if infeasible or unbounded else restored.x
     variables = {} if point is None else variable_answers(model, point, restored.reduced_cost)
     constraints = {} if point is None else constraint_answers(model, judged.slacks, restored.duals)
     objective = model.objective
     reached = None if point is None else judged.objective
-    trace = _trace(raw, lowered.sign)
+    trace = trace_of(raw, lowered.sign)
     return Solution(
         model=model.name,
         status=judged.status,
@@ -168,7 +173,7 @@ def constraint_answers(
     return answers
 
 
-def _trace(raw: RawAnswer, sign: float) -> TraceTable:
+def trace_of(raw: RawAnswer, sign: float) -> TraceTable:
     """The run's iterations, objective and bound in the user's sense."""
     rows = raw.trace.rows.copy()
     for name in ("objective", "bound"):

@@ -7,11 +7,12 @@ the solver saw; where the two disagree, the answer is not called right.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 
+from optdsl.answer.beyond import Walk, fading_words
 from optdsl.answer.solution import Checks
 from optdsl.answer.status import Guarantee, SecondOrder, Status
 from optdsl.classify import Analysis
@@ -62,7 +63,40 @@ def judge(
 ) -> Judgement:
     """The earned status of a raw answer. `options` are the method's: `tol` and `gap` set what is asked for."""
     early = _without_point(raw, restored)
-    return early if early is not None else _Judge(model, analysis, lowered, raw, restored, dict(options or {})).judge()
+    if early is not None:
+        return early
+    judged = _Judge(model, analysis, lowered, raw, restored, dict(options or {})).judge()
+    if judged.status is not Status.OPTIMAL or not lowered.program.cones:
+        return judged  # linear and quadratic problems reach their least value (Frank and Wolfe 1956)
+    fading = walk_from(model, lowered, raw, restored).fading()
+    return judged if fading is None else replace(judged, notes=(*judged.notes, fading_words(model, fading)))
+
+
+def walk_from(model: Model, lowered: Lowered, raw: RawAnswer, restored: Restored) -> Walk:
+    """What a point is walked away from with: the model's own functions, by what they are checked with."""
+    assert restored.x is not None
+
+    def at(x: np.ndarray) -> _Judge:
+        return _Judge(model, lowered.analysis, lowered, raw, replace(restored, x=x), {})
+
+    def holds(x: np.ndarray) -> bool:
+        judge = at(x)
+        return judge._primal()[0] <= TOLERANCE and judge._domains_hold()
+
+    def value(x: np.ndarray) -> float:
+        objective = at(x)._objective()
+        return np.nan if objective is None else lowered.sign * objective
+
+    blocks = [b for b in lowered.analysis.blocks if b.rewritten is None]
+    equations = [_own_rows(b.matrix[b.lower >= b.upper], model.columns) for b in blocks]
+    stacked = sp.vstack(equations, format="csr") if equations else sp.csr_array((0, model.columns))
+    return Walk(model, restored.x, value, holds, stacked)
+
+
+def _own_rows(matrix: sp.csr_array, columns: int) -> sp.csr_array:
+    """The rows without entries beyond the model's own columns."""
+    beyond = np.diff(matrix[:, columns:].indptr)
+    return sp.csr_array(matrix[:, :columns][beyond == 0])
 
 
 def _without_point(raw: RawAnswer, restored: Restored) -> Judgement | None:
@@ -214,7 +248,7 @@ class _Judge:
         scales: dict[int, np.ndarray] = {}
         x = np.abs(self.raw.x if self.raw.x is not None else self.x)
         for block in self.analysis.blocks:
-            size = np.maximum(1.0, _largest_entry(block.matrix, x))
+            size = np.maximum(1.0, largest_entry(block.matrix, x))
             for side in (block.lower, block.upper):
                 size = np.maximum(size, np.where(np.isfinite(side), np.abs(side), 0.0))
             old = scales.get(block.constraint)
@@ -361,7 +395,9 @@ class TransformedJudge(_Judge):
     def _column_bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         variables = list(self.model.variables.values())
         lower = np.concatenate([v.lower for v in variables])
-        return lower, np.concatenate([v.upper for v in variables]), np.zeros(len(lower), dtype=bool)
+        fixed = self.raw.duals_with_integers_fixed
+        whole = [np.full(v.width, fixed and v.integer) for v in variables]
+        return lower, np.concatenate([v.upper for v in variables]), np.concatenate(whole)
 
     def _gradient_residual(self) -> float | None:
         return self.answer.residual
@@ -381,7 +417,7 @@ def _products(dual: np.ndarray, slack: np.ndarray) -> np.ndarray:
     return np.abs(dual * np.where(dual == 0, 0.0, slack))
 
 
-def _largest_entry(matrix: sp.csr_array, x: np.ndarray) -> np.ndarray:
+def largest_entry(matrix: sp.csr_array, x: np.ndarray) -> np.ndarray:
     """For each row the largest |entry x value|."""
     if not matrix.nnz:
         return np.zeros(matrix.shape[0])

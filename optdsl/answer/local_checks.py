@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optdsl.answer.beyond import fading_words
 from optdsl.answer.checks import Judgement, TransformedAnswer, TransformedJudge
 from optdsl.answer.labelled import LabelledArray
 from optdsl.answer.solution import Checks
@@ -103,6 +104,8 @@ def stationarity(problem: ModelProblem, outcome: Outcome) -> float:
     return float((np.abs(gradient + pressed + z) / sizes).max(initial=0.0))
 
 
+MARCHED = 1_000_000
+"""Entries of a Hessian up to which Newton steps are taken to see whether a convex problem's point is on a tail."""
 LEFT_OVER = 1e-3
 """What is left of the gradient may be worth this within the point's own size, relative to max(1, |objective|)."""
 
@@ -222,9 +225,11 @@ class _LocalJudge(TransformedJudge):
         if self.model.objective is None and feasible:
             return Status.FEASIBLE, Guarantee.GLOBAL
         if first and second is SecondOrder.NOT_NEEDED:
-            if leftover(self.point.problem, self.point.outcome) <= LEFT_OVER:
+            tail = self._tail() if self._marches_quickly() else ""
+            if not tail and leftover(self.point.problem, self.point.outcome) <= LEFT_OVER:
                 return Status.OPTIMAL, Guarantee.GLOBAL
-            self.notes.append("slopes vanish here only because the point is far out: perhaps there is no best point")
+            far = "slopes vanish here only because the point is far out: perhaps there is no best point"
+            self.notes.append(tail or far)
             return Status.FEASIBLE, Guarantee.NONE
         if first and second is SecondOrder.SATISFIED:
             tail = self._tail()
@@ -246,6 +251,11 @@ class _LocalJudge(TransformedJudge):
         )
         return Status.NUMERICAL_ERROR, Guarantee.NONE
 
+    def _marches_quickly(self) -> bool:
+        """Whether a Newton step costs little beside the run: methods without second derivatives take large problems."""
+        pattern = self.point.problem.hessian_pattern
+        return pattern is not None and len(pattern.rows) <= MARCHED
+
     def _tail(self) -> str:
         """What is to be said where the objective gets better forever, ever less, as variables go on; else empty."""
         problem, outcome = self.point.problem, self.point.outcome
@@ -253,15 +263,7 @@ class _LocalJudge(TransformedJudge):
         found = fading(problem, x, outcome.row_multipliers, outcome.bound_multipliers, problem.slope_sizes)
         if found is None:
             return ""
-        moving = [
-            f"`{name}` {'grows' if (np.asarray(values) > 0).any() else 'falls'}"
-            for name, values in variable_arrays(self.model, found.direction[:own]).items()
-            if (np.asarray(values) != 0).any()
-        ]
-        return (
-            f"the objective still gets better, ever less, as {' and '.join(moving) or 'the point moves out'}: "
-            "no best point was found along the way, the best value may not be attained"
-        )
+        return fading_words(self.model, found.direction[:own])
 
     def _escape(self) -> Mapping[str, LabelledArray] | None:
         escape = self.point.escape

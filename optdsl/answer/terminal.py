@@ -243,7 +243,8 @@ def condition_text(member: ConflictMember) -> str:
 
 def _ray(solution: Solution, ray: Ray, page: Page) -> list[list[str]]:
     if ray.direction is None:
-        return [[f"No straight direction of endless improvement is known{f': {ray.why}' if ray.why else ''}."]]
+        told = f"No straight direction of endless improvement is known{f': {ray.why}' if ray.why else ''}."
+        return [wrapped(told, page.width, 0)]
     better = {"minimize": "lower", "maximize": "higher"}[solution.sense or "minimize"]
     if solution.guarantee is Guarantee.GLOBAL:
         goal = f"makes {solution.objective_name} {better} forever"

@@ -174,8 +174,9 @@ def _solve_clean(program: Program, settings: ConeSettings, controls: Controls, *
         if program.cones and answer.status is RawStatus.INFEASIBLE and not _certain(program, answer):
             message = f"{settings.solver} reports infeasibility, but its multipliers do not prove it"
             answer = replace(answer, status=RawStatus.NUMERICAL_ERROR, message=message)
-    if program.cones and _suspicious(program, answer, aside):
-        answer = replace(answer, status=RawStatus.UNBOUNDED, message=CURVED, row_dual=None, cone_duals=())
+    far = _suspicious(program, answer, aside) if program.cones else None
+    if far is not None:
+        answer = replace(answer, status=RawStatus.UNBOUNDED, x=far, message=CURVED, row_dual=None, cone_duals=())
     if second and answer.status in _DOUBTFUL and not program.mixed_integer:
         answer = _try_another(program, settings, controls, answer, began)
     if program.mixed_integer and answer.x is not None and answer.status not in _ENDLESS:
@@ -188,20 +189,21 @@ def _solve_clean(program: Program, settings: ConeSettings, controls: Controls, *
     return answer
 
 
-def _suspicious(program: Program, answer: RawAnswer, solve: Solve) -> bool:
-    """Whether an optimum far out is none: its multipliers leave a gap, and the objective falls on and on.
+def _suspicious(program: Program, answer: RawAnswer, solve: Solve) -> np.ndarray | None:
+    """A point farther out where an optimum far out is none: its multipliers leave a gap, and the objective falls on.
 
     A run that ended near a point far out is doubted without its multipliers.
     """
     if answer.x is None or np.abs(answer.x).max(initial=0.0) < FAR:
-        return False
+        return None
     if answer.status in _DOUBTFUL or answer.status is RawStatus.ITERATION_LIMIT:
         return falls_without_end(program, solve)
     if answer.status is not RawStatus.OPTIMAL or answer.row_dual is None:
-        return False
+        return None
     objective = value_of(program, answer.x)
     bound = dual_bound(program, answer.x, answer.row_dual, answer.cone_duals)
-    return objective - bound > WIDE * max(1.0, abs(objective)) and falls_without_end(program, solve)
+    leaves_a_gap = objective - bound > WIDE * max(1.0, abs(objective))
+    return falls_without_end(program, solve) if leaves_a_gap else None
 
 
 def _try_another(

