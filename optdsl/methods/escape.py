@@ -15,6 +15,7 @@ import numpy as np
 
 from optdsl.methods.driver import Ending, Limits, Method, Outcome, Record, drive
 from optdsl.methods.edges import Held, held_on_edges
+from optdsl.methods.flat import below_flat
 from optdsl.methods.interior_point import InteriorPoint
 from optdsl.methods.second_order import FLAT, Curvature, SecondOrder, check
 from optdsl.nlp import Nlp
@@ -40,6 +41,7 @@ NOISE, MANY = 1e-4, 60
 """Of more variables than the second, a scaled curvature above minus the first is what long sums leave of none."""
 NO_POINT = (Ending.UNBOUNDED, Ending.LOCALLY_INFEASIBLE, Ending.UNDEFINED, Ending.TIME_LIMIT, Ending.INTERRUPTED)
 ENDED_WELL = (Ending.CONVERGED, Ending.ACCEPTABLE)
+LEFT_FLAT = "a point that is flat to second order was left: the solve went on below it"
 
 Watch = Callable[[int, Record, np.ndarray], None]
 
@@ -112,7 +114,19 @@ def solve_locally(
             found = _checked(problem, outcome) if outcome.ending in ENDED_WELL else None
         else:
             outcome = _effort(outcome, again)
-    while found is not None and found.direction is not None and len(tried) < escapes:
+    while found is not None and len(tried) < escapes:
+        if found.direction is None:
+            lower = _below_flat(problem, method, limits, watch, keep_path, outcome, found)
+            if lower is None:
+                break
+            tried.extend(lower.attempts)
+            outcome = lower.outcome
+            if not lower.succeeded:
+                break
+            if LEFT_FLAT not in notes:
+                notes.append(LEFT_FLAT)
+            found = _checked(problem, outcome) if outcome.ending in ENDED_WELL else None
+            continue
         left = _escaped(problem, method, limits, watch, keep_path, outcome, found.direction)
         tried.extend(left.attempts)
         outcome = left.outcome
@@ -224,6 +238,27 @@ def _escaped(
     return _Left(outcome, tuple(attempts), False)
 
 
+def _below_flat(
+    problem: Nlp,
+    method: Method[Any],
+    limits: Limits,
+    watch: Watch | None,
+    keep_path: bool,
+    outcome: Outcome,
+    found: SecondOrder,
+) -> _Left | None:
+    """The run from a lower point along a direction that is flat to second order; None where there is no such point."""
+    if found.curvature is not Curvature.SATISFIED:
+        return None
+    start = below_flat(problem, outcome.x, outcome.row_multipliers, outcome.bound_multipliers)
+    if start is None:
+        return None
+    again = _run(StartedAt(problem, start), method, limits, watch, keep_path, outcome)
+    lower = _is_better(again, outcome) or _went_on(again, outcome)
+    attempt = Escape(outcome.record.objective, start - outcome.x, again.record.objective, lower)
+    return _Left(_joined(outcome, again) if lower else _effort(outcome, again), (attempt,), lower)
+
+
 def _downhill(problem: Nlp, outcome: Outcome, direction: np.ndarray) -> np.ndarray:
     """The point along a direction, kept in the bounds, to which the objective falls without much violation.
 
@@ -313,6 +348,12 @@ def _is_better(new: Outcome, old: Outcome) -> bool:
         return True
     size = max(1.0, abs(old.record.objective), abs(new.record.objective))
     return new.ending in ENDED_WELL and new.record.objective < old.record.objective - LOWER * size
+
+
+def _went_on(new: Outcome, old: Outcome) -> bool:
+    """Whether a run that came to no end is lower by its last point, which fulfills the rows."""
+    fulfilled = new.record.primal <= max(HIGHER, old.record.primal)
+    return new.ending is Ending.ITERATION_LIMIT and fulfilled and new.record.objective < old.record.objective
 
 
 def _joined(first: Outcome, last: Outcome) -> Outcome:
