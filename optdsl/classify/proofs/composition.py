@@ -41,8 +41,12 @@ class Composition:
         if bool(fact.affine.all()):
             single = isinstance(expression, nodes.VariableEntry)
             rule = "a variable" if single else "affine: variables times data, added up"
-            if not bounded and self.facts.plain is not None:
-                fact = self.facts.plain.find(expression, where.frame)  # an affine constraint needs no bounds of D
+            if not bounded and plain is not None:
+                without = plain.find(expression, where.frame)
+                if bool(without.affine.all()):
+                    fact = without  # needs no bounds of D
+                else:
+                    rule = "affine on the domain: one piece of it only"
             uses = [written_bound(self.writer, expression, where)] if bounded else []
             return self.writer.add("affine", rule, expression, where, gives(fact), fact=fact, uses=uses)
         if is_shown(expression):
