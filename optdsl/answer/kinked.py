@@ -104,7 +104,7 @@ def verified(problem: ModelProblem, answer: LocalAnswer, smoothing: float) -> Lo
         pressing = np.abs(outcome.row_multipliers * problem.constraints(x))[problem.lifted_rows]
         if not np.isfinite(value) or (pressing > HELD * max(1.0, abs(value))).any():
             return None
-        moved = replace(outcome, x=x, record=replace(outcome.record, objective=value))
+        moved = replace(outcome, x=x, record=replace(outcome.record, objective=value), last_step=np.nan)
         if problem.convex:
             return replace(answer, outcome=moved, second_order=None)
         found = check(problem, x, outcome.row_multipliers, outcome.bound_multipliers)

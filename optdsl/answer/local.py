@@ -92,7 +92,7 @@ def prepare(
             return prepared
     smoothing = SMOOTHINGS[0] if kinks else 0.0
     problem = _problem(analysis, smoothing)
-    if method is None and problem.residuals is None:  # then the method is free to take rows
+    if method is None and problem.residuals is None and not problem.domain_rows:  # the method is free to take rows
         problem = _problem(analysis, smoothing, domain_rows=True)
     given = bool(np.isfinite(problem.start).any())
     notes = _give_start(model, problem)

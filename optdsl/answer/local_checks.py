@@ -145,7 +145,7 @@ def off_edges(problem: ModelProblem, outcome: Outcome) -> Outcome:
     if not np.isfinite(slope).all():
         return outcome
     z = np.where(low & (slope > 0), -slope, np.where(high & (slope < 0), -slope, outcome.bound_multipliers))
-    return replace(outcome, x=inside, bound_multipliers=z)
+    return replace(outcome, x=inside, bound_multipliers=z, last_step=np.nan)
 
 
 def row_scales(model: Model, problem: ModelProblem, x: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -260,7 +260,8 @@ class _LocalJudge(TransformedJudge):
         """What is to be said where the objective gets better forever, ever less, as variables go on; else empty."""
         problem, outcome = self.point.problem, self.point.outcome
         x, own = outcome.x, self.model.columns
-        found = fading(problem, x, outcome.row_multipliers, outcome.bound_multipliers, problem.slope_sizes)
+        multipliers = outcome.row_multipliers, outcome.bound_multipliers
+        found = fading(problem, x, *multipliers, problem.slope_sizes, outcome.last_step)
         if found is None:
             return ""
         return fading_words(self.model, found.direction[:own])

@@ -32,11 +32,11 @@ POINTS_A_VARIABLE, MOST_POINTS = 128, 1024
 PROMISING, APART = 24, 0.08
 """How many of them are starts, and how far they are apart, as a share of the box."""
 LOWER = 1e-7
-SAME = 1e-3
+SAME = 1e-2
 """Closer to the best point than this, relative to its size, a run will end there: it is not followed to its end."""
 AGREEING, MOST_AGREEING = 3, 5
 """So many runs that all led to the first point or its value, one a variable between these numbers, are enough."""
-EFFORT, LEAST_EFFORT = 2, 50
+EFFORT, LEAST_EFFORT = 2, 25
 """Other starts take about so many times the iterations of a first run that ended well, at least the second number."""
 JUMP_LOOKS, JUMPS = 16, 3.0
 """Other starts of a search by values, and the seconds that they may take."""

@@ -110,6 +110,8 @@ class Outcome:
 
     trace (iterations + 1, len(COLUMNS)); path (iterations + 1, n) only where it was asked for; notes are those of
     the records, with their iteration. ray (n,): of an unbounded run the direction of its last step, of length 1.
+    last_step: the largest entry, relative to max(1, |x|), of the whole Newton step that led to x, everything active
+    kept; nan where the last step was another one.
     """
 
     x: np.ndarray
@@ -124,6 +126,7 @@ class Outcome:
     notes: tuple[tuple[int, str], ...] = ()
     path: np.ndarray | None = None
     ray: np.ndarray | None = None
+    last_step: float = float("nan")
 
 
 def drive(
@@ -179,6 +182,7 @@ def drive(
             notes=tuple(notes),
             path=np.array(path) if keep_path else None,
             ray=getattr(last, "ray", None),
+            last_step=getattr(last, "last_step", float("nan")),
         )
 
 

@@ -64,17 +64,24 @@ class Fading:
 
 
 def fading(
-    problem: Nlp, x: np.ndarray, row_multipliers: np.ndarray, bound_multipliers: np.ndarray, sizes: Sizes
+    problem: Nlp,
+    x: np.ndarray,
+    row_multipliers: np.ndarray,
+    bound_multipliers: np.ndarray,
+    sizes: Sizes,
+    last_step: float = np.nan,
 ) -> Fading | None:
     """The direction along which a point's slopes fade out without a minimizer; None where there is none.
 
-    None too where the Hessian is not to be had, or anything is undefined: nothing is claimed then.
+    None too where the Hessian is not to be had, or anything is undefined: nothing is claimed then. last_step: the
+    largest entry, relative to max(1, |x|), of a whole Newton step that led to x; where that was none, those of the
+    march are none either, as on a tail no step is longer than the next.
     """
     if problem.hessian_pattern is None or not len(x):
         return None
     with np.errstate(all="ignore"):
         tail = _Tail.at(problem, x, row_multipliers, bound_multipliers)
-        direction = tail.marched()
+        direction = None if last_step <= STILL else tail.marched()
         if direction is None or not tail.walks_on(direction, sizes):
             direction = _farthest(problem, x)
             if direction is None or not _Tail.close_to(problem, x, row_multipliers).walks_on(direction, sizes):

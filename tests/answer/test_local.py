@@ -212,12 +212,12 @@ def test_an_iteration_limit_is_said() -> None:
 
 
 def test_other_starts_end_where_all_lead_to_the_same_point() -> None:
-    """Three of one valley are enough in one variable; of two valleys all are taken, and the lower one is found."""
+    """Three of one valley are enough in one variable; of two valleys more are taken, and the lower one is found."""
     valley = solved("var x init 3\nminimize x^4 + sin(x)\n")
     assert "3 other starts were tried: none led to a better point" in valley.notes
     wells = solved("var x init 1\nminimize (x^2 - 1)^2 + 0.1 * x\n")
     assert wells.objective == pytest.approx(-0.10062, abs=1e-4)
-    assert any(note.startswith("8 other starts") and note.endswith("is better") for note in wells.notes)
+    assert any("other starts" in note and note.endswith("is better") for note in wells.notes)
 
 
 def test_small_models_are_started_elsewhere_too() -> None:

@@ -92,6 +92,11 @@ class InteriorState:
         return np.clip(form.core(w), self.problem.lower, self.problem.upper)
 
     @property
+    def last_step(self) -> float:
+        """See `Outcome`: known of a polished point."""
+        return np.nan if self.main is None or self.restoring is not None else self.main.last_step
+
+    @property
     def row_multipliers(self) -> np.ndarray:
         """Multipliers of the rows (m,); of a locally infeasible point those of the least violation."""
         if self.main is None:

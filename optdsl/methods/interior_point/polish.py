@@ -72,7 +72,10 @@ def _stepped(phase: Phase) -> Phase | None:
         return None
     w = at.w + dw
     w[places] = values
-    return _settled(phase, form, w, at.y + dy, active)
+    length = np.nan
+    if (sigma[form.n :] == HELD).all():  # what leaves a slack free is stiff beside the curvature far out on a tail
+        length = float((np.abs(dw[: form.n]) / np.maximum(1.0, np.abs(w[: form.n]))).max(initial=0.0))
+    return _settled(replace(phase, last_step=length), form, w, at.y + dy, active)
 
 
 def _settled(phase: Phase, form: Slacked, w: np.ndarray, y: np.ndarray, active: np.ndarray) -> Phase | None:

@@ -53,7 +53,7 @@ class Phase:
 
     tiny: how many tiny steps came last. tolerance: the one that mu has to fall below. barred: in how many iterations
     in a row the filter was what rejected the last rejected trial; resets: how often it was emptied for that. slow: how
-    many short steps came last.
+    many short steps came last. last_step: see `Outcome`.
     """
 
     form: Form
@@ -68,6 +68,7 @@ class Phase:
     resets: int = 0
     slow: int = 0
     adaptive: Adaptive | None = None
+    last_step: float = float("nan")
 
     def errors(self) -> Errors:
         """The errors of the problem itself: mu = 0."""
