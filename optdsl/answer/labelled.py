@@ -24,6 +24,8 @@ class LabelError(KeyError):
 class LabelledArray(np.ndarray[Any, np.dtype[Any]]):
     """A read-only NumPy array, one axis per set in `axes`, that also answers to members.
 
+    Its entries are numbers, or texts (as objects) where `show` asks for labels.
+
     Arithmetic, slices and everything else are NumPy's and give plain arrays. Text in an index means labels:
     `buy["bread"]`, `ship["seattle", "topeka"]`; an index without text is NumPy's, by position from 0. `at` always
     takes labels: `x.at(3)` is the entry of member 3. A set of tuples takes one label for each of its parts.
@@ -67,7 +69,7 @@ class LabelledArray(np.ndarray[Any, np.dtype[Any]]):
             return self.at(*parts)
         return np.asarray(self)[key]
 
-    def at(self, *labels: Label) -> float:
+    def at(self, *labels: Label) -> Any:
         """The entry of the member with these labels. Raises LabelError (a KeyError) with the nearest label."""
         return np.asarray(self)[self._position(labels)].item()
 
@@ -140,7 +142,7 @@ class LabelledArray(np.ndarray[Any, np.dtype[Any]]):
         shown = min(self.size, EDGE)
         columns = [column_list(labels.take(np.arange(shown))) for labels in index_labels(self.axes, shown)]
         entries = [
-            f"{label_text(tuple(label))}: {value:g}"
+            f"{label_text(tuple(label))}: {label_text(value) if isinstance(value, str) else f'{value:g}'}"
             for label, value in zip(zip(*columns, strict=True), values.ravel()[:shown].tolist(), strict=True)
         ]
         more = f", ... ({self.size} entries)" if self.size > shown else ""

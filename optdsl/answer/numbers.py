@@ -22,6 +22,8 @@ FAR_BELOW = 1e-7
 
 def without_noise(values: np.ndarray) -> np.ndarray:
     """The values with 0 for what only a solver's tolerance can have left there."""
+    if values.dtype == object:
+        return values  # texts
     with np.errstate(invalid="ignore"):
         size = np.abs(values)
         largest = float(size[np.isfinite(size)].max(initial=0.0))
@@ -50,6 +52,11 @@ def number_text(value: float | None, digits: int = DIGITS) -> str:
 def _scientific(value: float, digits: int) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"
+
+
+def value_text(value: float | str | None) -> str:
+    """An entry of what `show` asks for: a number, or a text as it is."""
+    return value if isinstance(value, str) else number_text(value)
 
 
 def residual_text(value: float | None) -> str:

@@ -27,7 +27,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   overflow-wrap: normal; } th { color: var(--soft); font-weight: 600; }
-td.n, th.n { text-align: right; white-space: nowrap; }
+td.n, th.n { text-align: right; white-space: nowrap; } .more td { color: var(--soft); font-style: italic; }
 .hash { display: inline-block; font: .75rem/1.7 ui-monospace, monospace; overflow-wrap: anywhere; min-width: 11rem; }
 .tables { display: flex; flex-wrap: wrap; gap: .5rem 2.5rem; align-items: start; } .tables > * { max-width: 100%; }
 details { margin: .3rem 0; } summary { cursor: pointer; } details > :not(summary) { margin-left: 1rem; }

@@ -9,7 +9,7 @@ import numpy as np
 
 from optdsl.answer.labelled import LabelledArray, index_labels, index_names
 from optdsl.answer.layout import Page, beside, left, right, shortened, width_of
-from optdsl.answer.numbers import NOTHING, number_text, point_aligned, without_noise
+from optdsl.answer.numbers import NOTHING, point_aligned, value_text, without_noise
 from optdsl.data.members import Labels, SetValue, TextLabels, column_list
 
 ALL_ROWS = 24
@@ -49,6 +49,8 @@ def value_blocks(items: Sequence[Titled], page: Page, hide_zeros: bool = False) 
 
 
 def _is_zero(values: np.ndarray) -> np.ndarray:
+    if values.dtype == object:
+        return np.zeros(values.shape, dtype=bool)  # texts
     with np.errstate(invalid="ignore"):
         return np.abs(values) <= NOTHING
 
@@ -87,7 +89,7 @@ def _fits(group: Sequence[Titled], page: Page) -> bool:
 
 def _scalars(items: Sequence[Titled], page: Page) -> list[str]:
     names = left([shortened(item.title, page.width // 2) for item in items])
-    numbers = point_aligned([number_text(float(item.values)) for item in items])
+    numbers = _entry_texts([item.values.item() for item in items])
     names = [page.style(name, "bold") for name in names]
     return beside([names, numbers], GAP)
 
@@ -112,7 +114,7 @@ def _list(group: Sequence[Titled], page: Page, hide_zeros: bool = False) -> list
     flat = [without_noise(np.asarray(item.values).ravel()) for item in group]
     rows, remark = _rows_to_show(flat, hide_zeros)
     labels = _label_texts(axes, rows)
-    numbers = [point_aligned([number_text(value) for value in column[rows].tolist()]) for column in flat]
+    numbers = [_entry_texts(column[rows].tolist()) for column in flat]
     if len(group) == 1:
         head = page.style(group[0].heading, "bold")
         body = beside([*labels, _dim_zeros(numbers[0], page)], GAP)
@@ -175,6 +177,12 @@ def _label_column(labels: Sequence[int | str]) -> list[str]:
     return left(texts)
 
 
+def _entry_texts(values: Sequence[float | str]) -> list[str]:
+    """Entries below each other: texts to the left, numbers at their points."""
+    texts = [shortened(value_text(value)) for value in values]
+    return left(texts) if values and all(isinstance(value, str) for value in values) else point_aligned(texts)
+
+
 def _dim_zeros(texts: Sequence[str], page: Page) -> list[str]:
     return [page.style(text, "dim") if text.strip() == "0" else text for text in texts]
 
@@ -193,7 +201,7 @@ def _matrix(item: Titled, page: Page) -> list[str] | None:
     table = without_noise(np.asarray(item.values))
     body = []
     for position, label in enumerate(column_labels):
-        texts = point_aligned([number_text(value) for value in table[:, position].tolist()])
+        texts = _entry_texts(table[:, position].tolist())
         body.append(right([label, *texts]))
     heads = left(["", *row_labels])
     width = len(INDENT) + width_of(heads[0]) + sum(GAP + width_of(column[0]) for column in body)

@@ -10,10 +10,11 @@ import numpy as np
 from optdsl.answer.checks import EDGE
 from optdsl.answer.labelled import LabelledArray
 from optdsl.answer.solution import ConstraintAnswer, ShownValue, VariableAnswer
-from optdsl.data.members import SetValue
+from optdsl.data.members import SetValue, TextLabels
 from optdsl.model.faults import in_words
 from optdsl.model.model import Let, Model, Shown
 from optdsl.terms.evaluate import Lanes
+from optdsl.terms.lanes import Members
 
 
 def variable_arrays(model: Model, columns: np.ndarray) -> dict[str, LabelledArray]:
@@ -78,4 +79,12 @@ def _evaluated(model: Model, lanes: Lanes, item: Let | Shown, name: str, stateme
     assert item.over is not None and item.body is not None
     with in_words(model.source, item.marks, item.span, statement), np.errstate(all="ignore"):
         frame = model.lanes_of(item.over)
+        value = lanes.evaluate(item.body, frame)
+        if isinstance(value, Members) and isinstance(value.labels, TextLabels):
+            return LabelledArray(_texts(value.labels, np.broadcast_to(value.codes, frame.shape)), item.axes, name)
         return LabelledArray(lanes.full(item.body, frame), item.axes, name)
+
+
+def _texts(labels: TextLabels, codes: np.ndarray) -> np.ndarray:
+    """The label of each entry, as objects."""
+    return np.asarray(labels.categories, dtype=object)[labels.codes[codes]]

@@ -135,8 +135,9 @@ METRICS: tuple[Atom, ...] = (
         source="Hastie, Tibshirani and Friedman 2009, section 9.2", examples=(((LOGITS, [0.0, 1.0, 1.0]), 2 / 3),),
     ),
     _metric(
-        name="argmax", formula="the position (from 0) of the first largest entry along the last axis",
-        parameters=("x",), shapes=Shapes("array (..., n) to (...)", _argmax_shape),
+        name="argmax", parameters=("x",),
+        formula="the member of the last axis at its first largest entry; the position from 0 where it has no labels",
+        shapes=Shapes("array (..., n) to (...)", _argmax_shape),
         raw=lambda x, batch: x.argmax(axis=-1), ends=(0.0, np.inf),
         result=lambda boxes, batch: boxes[0].lo.shape[batch:-1],
         latex=r"\operatorname{argmax}\left(#1\right)", source="Boyd and Vandenberghe 2004, section 4.1",

@@ -122,6 +122,16 @@ class Functions(ArrayFunctions):
         binary = tree.Binary("^", node.args[0], node.args[1], span=node.span)
         return self.elaborator.power(a[0], a[1], binary)
 
+    def _call_argmax(self, node: tree.Call, a: list[Arr], context: Context) -> Arr:
+        """The member at the first largest entry; its position from 0 along an axis whose entries have no labels."""
+        places = self.array_function(node, a, context)
+        axis = a[0].axes[-1]
+        if axis.positional or axis.arity != 1:
+            return places
+        (member,) = shapes.nth(axis, places.body)
+        self.marker.mark(member, node.span)
+        return replace(places, body=member)
+
     # ----------------------------------------------------------------------------------------------- reductions
 
     def iterated(self, node: tree.Call, context: Context) -> Arr:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 import optdsl
+from optdsl.answer.report import report_html
 from optdsl.errors import OptError
 
 CLASSES = """
@@ -65,7 +68,7 @@ def test_metrics_over_a_part_of_the_rows_have_the_axes_of_the_classes() -> None:
     assert float(accuracy) == pytest.approx(1 / 3)
     assert confusion.sets == ("CLASS", "CLASS")
     assert confusion["b", "a"] == 1 and confusion["c", "c"] == 1 and confusion["a", "a"] == 0
-    assert place.to_dict() == {1: 0, 2: 2, 3: 1, 4: 0}
+    assert place.to_dict() == {1: "a", 2: "c", 3: "b", 4: "a"}
     assert float(root) == pytest.approx(0, abs=1e-6) and float(mean) == pytest.approx(0, abs=1e-6)
 
 
@@ -126,3 +129,45 @@ def test_a_chosen_value_must_be_a_member(expression: str) -> None:
         optdsl.parse(CHOSEN % expression).solve()
     code = "text-as-number" if "2.5" in expression else "value-not-member"
     assert caught.value.diagnostics[0].code == code
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("classes", ['"ant", "bee", "cow"', "30, 10, 20"])
+def test_the_largest_entry_is_told_by_its_member(classes: str, named: bool) -> None:
+    names = [part.strip(' "') if '"' in part else int(part) for part in classes.split(",")]
+    parts = classes.split(", ")
+    labels = f"{parts[0]}, {parts[2]}, {parts[2]}, {parts[1]}"
+    place = "guess" if named else "argmax(w * score)"
+    text = CLASSES % (classes, labels) + (
+        f"let guess = argmax(w * score)\nminimize nothing: w\n"
+        f"show {place}, argmax(score), label, {place}[2], sum(1 for i in ROW if {place}[i] = label[i]), "
+        f"argmax([w, 3, 2]), argmax(score[2, :])\n"
+    )
+    solution = optdsl.parse(text).solve()
+    assert solution.show is not None
+    guess, of_data, label, second, right, bare, row = (item.value for item in solution.show)
+    assert guess.to_dict() == of_data.to_dict() == {1: names[0], 2: names[2], 3: names[1], 4: names[0]}
+    assert label.to_dict() == {1: names[0], 2: names[2], 3: names[2], 4: names[1]}
+    assert second.item() == row.item() == names[2]
+    assert float(right) == 2 and float(bare) == 1
+    record = json.loads(solution.to_json())["show"]
+    assert record[0]["value"] == [names[0], names[2], names[1], names[0]] and record[3]["value"] == names[2]
+    page = report_html(solution)
+    for said in (str(solution), page):
+        assert all(str(name) in said for name in names)
+
+
+def test_texts_are_shown_whole_and_numbers_beside_them() -> None:
+    text = 'set I = {"a", "b"}\nset KIND = {"<i>", "long"}\nparam kind[I] in KIND = ["long", "<i>"]\nvar x[I] >= 1\n'
+    solution = optdsl.parse(f"{text}minimize f: sum(x)\nshow kind, x, kind[\"b\"]\n").solve()
+    lines = str(solution).splitlines()
+    assert [line.split() for line in lines[-3:]] == [["I", "kind", "x"], ["a", "long", "1"], ["b", "<i>", "1"]]
+    assert any(line.split() == ['kind["b"]', "<i>"] for line in lines)
+    assert "<td class=\"n\">&lt;i&gt;</td>" in report_html(solution)
+    assert repr(solution.show[0].value) == 'kind[I] = {"a": "long", "b": "<i>"}'
+
+
+def test_a_text_is_still_no_number() -> None:
+    text = CLASSES % ('"a", "b", "c"', '"a", "c", "c", "b"')
+    with pytest.raises(OptError, match="is text"):
+        optdsl.parse(f"{text}minimize nothing: w\nshow argmax(w * score) + 1\n").solve()
