@@ -20,6 +20,11 @@ def culprit(model: Model, body: sympy.Basic) -> tuple[str, sympy.Basic] | None:
         found = _first(model.parameters.get(entry.name), infinite=True)
         if found is not None:
             return f"`{entry_name(entry.name, found[0])}` is {found[1]:g}, which may stand as a bound only", entry
+    return divided_by_zero(model, body)
+
+
+def divided_by_zero(model: Model, body: sympy.Basic) -> tuple[str, sympy.Basic] | None:
+    """A parameter with an entry of 0 that stands as a divisor: what is said of it, and the part."""
     for power in sorted(body.atoms(sympy.Pow), key=str):
         if power.exp.is_negative and isinstance(power.base, nodes.ParameterEntry):
             found = _first(model.parameters.get(power.base.name), infinite=False)
