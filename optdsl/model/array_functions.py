@@ -156,12 +156,14 @@ class ArrayFunctions(FunctionRules):
         self._square(array, node, name)
         if self.is_symmetric(array, context):
             return
+        named = isinstance(node, tree.Name)
         shown = f"`{node.name}`" if isinstance(node, tree.Name) else "this matrix"
+        declare = "declare it `symmetric` (or `psd`), or symmetrize" if named else "symmetrize it"
         self.fault(
             "not-symmetric",
             node.span,
             f"`{name}` needs a symmetric matrix, and {shown} is not known to be one",
-            "declare it `symmetric` (or `psd`), or symmetrize: `(M + M.T) / 2`",
+            f"{declare}: `(M + M.T) / 2`",
         )
 
     def is_symmetric(self, array: Arr, context: Context) -> bool:

@@ -124,6 +124,33 @@ WRONG: tuple[Row, ...] = (
         None,
     ),
     (
+        "x[I] | maximize f: x @ Q @ x",
+        "x @ Q @ x",
+        13,
+        "this quadratic is not concave: its matrix has the positive eigenvalue 3",
+        (
+            "declare `Q` `nsd`, so that such data is reported where it is read; a matrix that is only rounded"
+            " is mended by taking a little from its diagonal"
+        ),
+        None,
+    ),
+    (
+        "x[I]; y[I] | minimize f: sum(Q[i, j] * x[i] * y[j] for i in I, j in I)",
+        "sum(Q[i, j] * x[i] * y[j] for i in I, j in I)",
+        13,
+        "this quadratic is not convex: its matrix has the negative eigenvalue -1.5",
+        "fix `x` or `y`, or solve for the one and the other in turn: with one fixed it is linear",
+        None,
+    ),
+    (
+        "x[I]; y[J] | minimize f: sum(C[i, j] * x[i] * y[j] for i in I, j in J)",
+        "sum(C[i, j] * x[i] * y[j] for i in I, j in J)",
+        13,
+        "this quadratic is not convex: its matrix has the negative eigenvalue -1.87",
+        "fix `x` or `y`, or solve for the one and the other in turn: with one fixed it is linear",
+        None,
+    ),
+    (
         "x in [0, 4]; y in [0, 4] | minimize f: x + y subject to c: x^2 + y^2 = 4",
         "x^2",
         6,

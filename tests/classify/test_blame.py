@@ -16,6 +16,8 @@ from .blame_table import WRONG, Row
 HEADER = """set I = 1..3
 param a[I] = [1, -2, 3]
 param Q[I, I] symmetric = [[1, 2, 0], [2, 1, 0], [0, 0, 1]]
+set J = 1..2
+param C[I, J] = [[1, 2], [-2, 1], [3, 0]]
 """
 
 

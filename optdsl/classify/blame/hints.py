@@ -7,7 +7,7 @@ said: the statement must then be proved.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
@@ -20,6 +20,8 @@ from optdsl.classify.proofs.writer import Where, Writer
 from optdsl.classify.rewrites import convex_form, normalize
 from optdsl.classify.rewrites.conditions import brought
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX, Auxiliary, NotCollected
+from optdsl.data.arrays import DenseArray, SparseArray
+from optdsl.data.members import same_members
 from optdsl.model.model import Constraint, Model, Objective, Relation, Variable
 from optdsl.terms import nodes
 from optdsl.terms.nodes import has_variables
@@ -202,16 +204,56 @@ def logarithm_of_product(case: Case) -> str | None:
 
 def eigenvalue_of_data(case: Case) -> str | None:
     """A quadratic form with data that has an eigenvalue of the wrong sign."""
+    if case.culprit.kind not in ("product", "quadratic") or case.culprit.need == 0:
+        return None
     data = [p for p in sympy.preorder_traversal(case.culprit.node) if isinstance(p, nodes.ParameterEntry)]
-    if case.culprit.kind not in ("product", "quadratic"):
+    for name in dict.fromkeys(p.name for p in data if len(p.slots) == 2 and "#" not in p.name):
+        if _right_if_definite(case, name):
+            word = "psd" if case.culprit.need > 0 else "nsd"
+            return (
+                f"declare `{name}` `{word}`, so that such data is reported where it is read; a matrix that is only "
+                f"rounded is mended by {'adding a little to' if word == 'psd' else 'taking a little from'} its diagonal"
+            )
+    return None
+
+
+def _right_if_definite(case: Case, name: str) -> bool:
+    """Whether the part at fault would be convex, or concave, were a parameter a definite matrix.
+
+    Tried with one that has entries of both signs: weights of squares, and of products of other variables, are no such
+    matrices, nor is a table over two sets.
+    """
+    values = case.model.parameters.get(name)
+    if not isinstance(values, DenseArray | SparseArray) or not same_members(*values.axes):
+        return False
+    size, need = len(values.axes[0]), case.culprit.need
+    keys = np.arange(size)
+    pairs = keys[: size - size % 2]
+    numbers = np.concatenate([keys * size + keys, pairs * size + (pairs ^ 1)])
+    entries = np.concatenate([np.full(size, float(need)), np.full(len(pairs), -float(need))])
+    order = np.argsort(numbers)
+    definite = SparseArray(values.axes, numbers[order], entries[order])
+    plain = case.writer.facts
+    facts = Facts(case.model.lanes.with_parameters({name: definite}), plain.lower, plain.upper)
+    node, where = case.culprit.node, case.culprit.where
+    where = replace(where, frame=where.frame.as_root())
+    if fits(facts.find(node, where.frame), need):
+        return True
+    parts = split_quadratic(node, where, float(need), facts)
+    return parts is not None and quadratic_certificate(parts[0], where, float(need), facts) is not None
+
+
+def fixed_factor(case: Case) -> str | None:
+    """A sum of products of two variables, each entry of one by entries of the other."""
+    names = list(dict.fromkeys(e.name for e in case.entries()))
+    if case.culprit.kind != "quadratic" or len(names) != 2:
         return None
-    matrix = next((p for p in data if len(p.slots) == 2), None)
-    if matrix is None or "#" in matrix.name:
-        return None
-    return (
-        f"declare `{matrix.name}` `psd`, so that such data is reported where it is read; a matrix that is only rounded "
-        "is mended by adding a little to its diagonal"
-    )
+    for name in names:
+        still = {e: sympy.Integer(1) for e in case.entries() if e.name == name}
+        if not fits(case.writer.facts.find(case.culprit.node.xreplace(still), case.culprit.where.frame), 0):
+            return None
+    one, two = names
+    return f"fix `{one}` or `{two}`, or solve for the one and the other in turn: with one fixed it is linear"
 
 
 def bilinear(case: Case) -> str | None:
@@ -416,6 +458,7 @@ HINTS: tuple[Callable[[Case], str | None], ...] = (
     other_sense,
     whole_numbers,
     eigenvalue_of_data,
+    fixed_factor,
     positive_variables,
     bilinear,
     opposite_difference,
