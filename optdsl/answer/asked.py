@@ -113,6 +113,19 @@ def route_of(choice: Choice, raw: RawAnswer | None = None) -> Route:
     return Route(choice.method, raw.solver if raw is not None else choice.solver, choice.why)
 
 
+def told_route(route: Route, analysis: Analysis) -> Route:
+    """A route with what is done before the solver's turn."""
+    if analysis.eliminated is None:
+        return route
+    names = [d.variable for d in analysis.eliminated.reduction.definitions if d.constraint is not None]
+    if not names:
+        return route
+    one = len(names) == 1
+    listed = ", ".join(f"`{n}`" for n in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return replace(route, why=f"{route.why}; {listed} {'is' if one else 'are'} put in place by what defines "
+                              f"{'it' if one else 'them'}")  # fmt: skip
+
+
 def model_name(source_name: str) -> str:
     """What the answer calls the model: `diet` for `plans/diet.opt`, `model` for a text without a file."""
     if source_name.startswith("<"):

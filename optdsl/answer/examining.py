@@ -8,7 +8,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optdsl.answer.asked import asked_for, by_engine, engine_stages, model_name, of_engine, pointing, refuse, route_of
+from optdsl.answer.asked import (
+    asked_for,
+    by_engine,
+    engine_stages,
+    model_name,
+    of_engine,
+    pointing,
+    refuse,
+    route_of,
+    told_route,
+)
 from optdsl.answer.assemble import verdict_of
 from optdsl.answer.composite_route import composite_form
 from optdsl.answer.explain import check_stage, program_text
@@ -17,7 +27,8 @@ from optdsl.answer.training_route import route_of as training_route
 from optdsl.answer.training_route import trained, training_text
 from optdsl.answer.transformed import WHY, special_form, specialized
 from optdsl.answer.verdict import Verdict
-from optdsl.classify import Analysis, analyze
+from optdsl.classify import Analysis
+from optdsl.classify.eliminate import analyze_eliminating
 from optdsl.convex.choose import choose_for
 from optdsl.convex.lower import lower
 from optdsl.errors import NotSolvable
@@ -43,7 +54,7 @@ def check_tree(
 ) -> Verdict:
     """What kind of problem a model is. Raises OptError for every mistake in the input."""
     model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
-    return verdict_on(model, analyze(model, explain=True))
+    return verdict_on(model, analyze_eliminating(model, explain=True))
 
 
 def verdict_on(model: Model, analysis: Analysis) -> Verdict:
@@ -72,7 +83,8 @@ def verdict_on(model: Model, analysis: Analysis) -> Verdict:
     if analysis.refusal:
         return verdict_of(analysis, None)
     with pointing(asked):
-        return verdict_of(analysis, route_of(choose_for(analysis.type, asked.method, asked.solver)))
+        choice = choose_for(analysis.type, asked.method, asked.solver)
+        return verdict_of(analysis, told_route(route_of(choice), analysis))
 
 
 def explain_text(
@@ -96,7 +108,7 @@ def explain_text(
     model = build(file, folder=folder, supplied=supplied, paths=paths, name=model_name(file.source.name))
     if stage in ("data", "model"):
         return explain(model, stage)
-    analysis = analyze(model, explain=True)
+    analysis = analyze_eliminating(model, explain=True)
     if stage == "class":
         return str(verdict_on(model, analysis))
     if stage == "program":
@@ -118,4 +130,4 @@ def _program_text(model: Model, analysis: Analysis) -> str:
     if special is None and by_engine(asked, analysis):
         return str(engine_stages().program_text(analysis, asked.method))
     refuse(model, analysis)
-    return program_text(lower(analysis))
+    return program_text(lower(analysis.solved))

@@ -187,7 +187,7 @@ def _jump(analysis: Analysis) -> tuple[StatementBodies, str] | None:
 def _problem(
     analysis: Analysis, smoothing: float, domain_rows: bool = False, lift: frozenset[int] | None = frozenset()
 ) -> ModelProblem:
-    model, convex = analysis.model, analysis.convexity == "convex"
+    model, convex = analysis.model, analysis.convex_as_written
     try:
         return ModelProblem(model, convex=convex, smoothing=smoothing, domain_rows=domain_rows, lift=lift)
     except NotLowered as reason:
@@ -372,7 +372,7 @@ def _solution(prepared: Prepared, ended: Ended) -> Solution:
         return replace(base, notes=(*base.notes, note), diagnosis=undefined)
     violated = _violated(model, problem, outcome.x)
     if outcome.ending is Ending.LOCALLY_INFEASIBLE and violated:
-        convex = analysis.convexity == "convex"
+        convex = analysis.convex_as_written
         return replace(
             base,
             status=Status.INFEASIBLE,

@@ -211,7 +211,7 @@ class _LocalJudge(TransformedJudge):
         return Judgement(status, guarantee, checks, objective, None, slacks, tuple(self.notes))
 
     def _convex(self) -> bool:
-        return self.analysis.convexity == "convex"
+        return self.analysis.convex_as_written
 
     def _second_order(self, first: bool) -> SecondOrder:
         if self._convex() or self.model.objective is None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from optdsl.answer.asked import (
     pointing,
     refuse,
     route_of,
+    told_route,
 )
 from optdsl.answer.assemble import solution_of
 from optdsl.answer.composite_route import composite_answer, composite_at_once, composite_form
@@ -32,9 +34,10 @@ from optdsl.answer.status import Guarantee, Status
 from optdsl.answer.training_route import STOCHASTIC, Checkpointing, trained
 from optdsl.answer.training_route import answer_of as training_answer
 from optdsl.answer.transformed import Special, solve_special, special_form
-from optdsl.classify import Analysis, analyze
+from optdsl.classify import Analysis
+from optdsl.classify.eliminate import analyze_eliminating
 from optdsl.convex.choose import Choice
-from optdsl.convex.lower import lower
+from optdsl.convex.lower import Lowered, lower
 from optdsl.convex.program import Program, Progress, RawAnswer, RawStatus
 from optdsl.convex.warm import WarmSolver
 from optdsl.errors import Diagnostic, NotSolvable, OptionError
@@ -117,7 +120,7 @@ def _examined(file: tree.File, keywords: Mapping[str, Any]) -> Examined:
     name = model_name(file.source.name)
     model = build(file, folder=keywords["folder"], supplied=supplied, paths=paths, name=name)
     asked = asked_for(model, keywords.get("method"), keywords.get("options"))
-    return Examined(verdict_on(model, analyze(model, explain=True)), asked.method, asked.options)
+    return Examined(verdict_on(model, analyze_eliminating(model, explain=True)), asked.method, asked.options)
 
 
 def _solve(
@@ -149,7 +152,7 @@ def _solve(
         return replace(answer, time=clock.times())
     controls.enter("classifying")
     with clock.lap("classify"):
-        analysis = analyze(model, doubt="quick")
+        analysis = analyze_eliminating(model, doubt="quick")
         special = None if of_engine(asked) else special_form(analysis)
     if special is not None:
         solution = _solve_special(special, analysis, asked, controls, clock)
@@ -174,20 +177,33 @@ def _solve(
     refuse(model, analysis)
     controls.enter("compiling")
     with clock.lap("compile"):
-        lowered = lower(analysis)
+        lowered = lower(analysis.solved)
         choice = chosen(lowered.program, asked)
     controls.enter("solving")
     with clock.lap("solve"):
         raw = _run(choice, lowered.program, asked, model, controls)
     controls.enter("checking")
-    solution = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
+    solution = _answered(analysis, lowered, raw, choice, asked, controls)
     if _short_of_proof(solution, choice, asked):
         with clock.lap("solve"):
             sharper = replace(asked, options={**asked.options, "tol": SHARPEST})
             raw = _run(choice, lowered.program, sharper, model, replace(controls, warm=None))
-        again = solution_of(lowered, raw, route_of(choice, raw), options=asked.options, stop=controls.stop)
+        again = _answered(analysis, lowered, raw, choice, asked, controls)
         solution = again if again.guarantee is Guarantee.GLOBAL else solution
     return replace(_second_try(solution, analysis, asked, controls, clock), time=clock.times())
+
+
+def _answered(
+    analysis: Analysis, lowered: Lowered, raw: RawAnswer, choice: Choice, asked: Asked, controls: Controls
+) -> Solution:
+    """The checked answer in the terms of the model as written."""
+    route = told_route(route_of(choice, raw), analysis)
+    if analysis.eliminated is None:
+        return solution_of(lowered, raw, route, options=asked.options, stop=controls.stop)
+    # Imported here: only models with defined variables need it.
+    answer_of = import_module("optdsl.answer.eliminated").answer_of
+    solution: Solution = answer_of(analysis, lowered, raw, route, options=asked.options, stop=controls.stop)
+    return solution
 
 
 SHARPEST = 1e-12

@@ -147,5 +147,5 @@ def _shape(item: StatementVerdict) -> str:
     if item.form is not None:
         return item.form
     if item.ok and item.curvature == "unknown":
-        return "convex set"
+        return "convex set" if item.role == "constraint" else "convex form"
     return item.curvature if item.ok else f"{item.curvature}  <-"

@@ -21,6 +21,7 @@ from optdsl.errors import Diagnostic
 from optdsl.model.model import Model
 
 if TYPE_CHECKING:
+    from optdsl.classify.eliminate.reduced import Eliminated
     from optdsl.classify.facts import Facts
     from optdsl.classify.witness import Witness
 
@@ -115,6 +116,18 @@ class Analysis:
     """Of a refused model: what is known on D."""
     level_sets: bool = True
     """Whether those of the objective may be convex: two points have not shown that they are not."""
+    eliminated: Eliminated | None = None
+    """How the model is convex without variables that are defined; its program is then that of what is left."""
+
+    @property
+    def solved(self) -> Analysis:
+        """The analysis whose program is solved."""
+        return self if self.eliminated is None else self.eliminated.analysis
+
+    @property
+    def convex_as_written(self) -> bool:
+        """Whether a method that keeps every variable meets a convex problem."""
+        return self.convexity == "convex" and self.eliminated is None
 
     @property
     def size(self) -> Mapping[str, int]:
@@ -123,6 +136,6 @@ class Analysis:
         return {
             "variables": self.model.columns,
             "constraints": rows,
-            "nonzeros": sum(int((block.matrix.indices < self.model.columns).sum()) for block in self.blocks),
+            "nonzeros": sum(int((block.matrix.indices < self.model.columns).sum()) for block in self.solved.blocks),
             "integers": self.model.integers,
         }

@@ -21,20 +21,12 @@ GAPS = {
     "pieces/huber_by_max",
     # the entries of a matrix inequality are affine, its functions have forms by name
     "matrices/quadratic_matrix_inequality_convex", "matrices/trace_inverse", "matrices/a_optimal_design",
-    # convex on the constraints only
-    "quadratics/semidefinite_on_a_subspace", "quadratics/product_with_a_fixed_variable",
     # x^2 - 1 is known to be a difference of squares, but not to be bounded by its terms
     "norms/root_of_square_less_one_maximized",
 }
-ELIMINATED = {"relations/defined_variable"}  # said to be not convex: a defined variable is not eliminated
 
 
-def _cases() -> list[object]:
-    marks = pytest.mark.xfail(reason="defined variables are not eliminated", strict=True)
-    return [pytest.param(m, marks=marks) if m.name in ELIMINATED else m for m in MODELS]
-
-
-@pytest.mark.parametrize("model", _cases(), ids=lambda model: model.name)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_verdict(model: Labelled) -> None:
     start = time.perf_counter()
     found = optdsl.parse(model.text).check().problem_class
