@@ -9,7 +9,7 @@ import numpy as np
 
 from optdsl.answer.assemble import class_of, variable_answers
 from optdsl.answer.checks import TransformedAnswer, judge_transformed
-from optdsl.answer.composite_methods import choose_method, make_method
+from optdsl.answer.composite_methods import choose_method, make_method, most_iterations
 from optdsl.answer.composite_route import LARGE
 from optdsl.answer.landscape import landscape_of
 from optdsl.answer.solution import Route, Solution, TraceTable
@@ -139,7 +139,8 @@ def run(
     """The checked answer."""
     problem, sign = prepared.found.problem, prepared.found.sign
     iterations = prepared.options.get("max_iter")
-    limits = Limits(3000 if iterations is None else int(iterations), time_limit, stop)  # type: ignore[call-overload]
+    most = most_iterations(prepared.choice.name) if iterations is None else int(iterations)  # type: ignore[call-overload]
+    limits = Limits(most, time_limit, stop)
 
     def watch(iteration: int, value: float, bound: float, seconds: float) -> None:
         if progress is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from optdsl.answer.engine_methods import MOST_ITERATIONS
@@ -22,7 +23,12 @@ def names() -> tuple[str, ...]:
 def options_of(name: str) -> tuple[Option, ...]:
     """The options of a method, as `optdsl methods` lists them."""
     own = (Option(o.name, o.kind, o.default, o.what, o.words, o.least, o.most) for o in table.row_of(name).options)
-    return (*own, MOST_ITERATIONS)
+    return (*own, replace(MOST_ITERATIONS, default=most_iterations(name)))
+
+
+def most_iterations(name: str) -> int:
+    """The most iterations of a method unless the user says otherwise."""
+    return table.row_of(name).iterations
 
 
 def choose_method(problem: Composite, asked: str | None) -> Choice | None:

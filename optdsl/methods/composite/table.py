@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from optdsl.methods.composite.accelerated_gradient import AcceleratedProximalGradient
 from optdsl.methods.composite.augmented_newton import AugmentedNewton
 from optdsl.methods.composite.problem import Composite
 from optdsl.methods.composite.proximal_newton import ProximalNewton
@@ -28,6 +29,8 @@ class Row:
     options: tuple[Setting, ...]
     source: str
     choose_when: str
+    iterations: int = 3000
+    """Most iterations unless the user says otherwise."""
 
 
 TOL = Setting("tol", "number", 1e-9, "largest gap at the end, relative to the objective", least=1e-14, most=1.0)
@@ -78,6 +81,17 @@ METHODS: tuple[Row, ...] = (
         source="Li, Sun and Toh 2018; Rockafellar 1976",
         choose_when="support vector machines, group lasso, total variation, and least absolute deviations",
     ),
+    Row(
+        name="accelerated_proximal_gradient",
+        what="FISTA: proximal gradient steps with momentum, backtracking and restarts",
+        factory=lambda tol, restart: AcceleratedProximalGradient(tol, restart),
+        takes=("smooth convex losses of affine functions", "l1 and squared l2 penalties", "bounds"),
+        refuses=_needs_smooth,
+        options=(TOL, Setting("restart", "flag", True, "begin anew where momentum points uphill")),
+        source="Beck and Teboulle 2009, section 4; O'Donoghue and Candes 2015, section 3",
+        choose_when="so many variables off their kinks that no matrix of them fits",
+        iterations=100_000,
+    ),
 )
 
 
@@ -107,6 +121,10 @@ def choose(problem: Composite) -> Choice | None:
     work = rows_of(problem) * problem.width**2
     if not _needs_plain(problem) and (work > MUCH or problem.width > WIDEST):
         return Choice("sampled_newton", f"smooth convex losses of {rows_of(problem):,} affine rows in {count}")
+    unpenalized = int((problem.absolute == 0).sum())
+    if problem.smooth and unpenalized > MOST_IN_HESSIAN:
+        why = f"{count}, {unpenalized:,} of them without l1 penalties: too many for a Hessian"
+        return Choice("accelerated_proximal_gradient", f"smooth convex losses of affine functions in {why}")
     if problem.smooth:
         kinds = "l1 penalties" if (problem.absolute > 0).any() else "no kinks"
         return Choice("proximal_newton", f"smooth convex losses of affine functions in {count} with {kinds}")
@@ -116,6 +134,8 @@ def choose(problem: Composite) -> Choice | None:
     return None
 
 
+MOST_IN_HESSIAN = 8000
+"""Variables without l1 penalties up to which a dense Hessian between them is formed where losses are smooth."""
 MOST_WITH_KINKS = 200_000
 """Variables up to which matrices of second derivatives between them are formed where losses have kinks."""
 

@@ -12,7 +12,7 @@ from scipy.linalg import solveh_banded
 from optdsl.methods.composite.driver import drive
 from optdsl.methods.composite.losses import Absolute, Length, Positive
 from optdsl.methods.composite.problem import Composite
-from optdsl.methods.composite.table import METHODS, Row, rows_of, row_of
+from optdsl.methods.composite.table import METHODS, Row, row_of, rows_of
 from optdsl.methods.driver import Ending, Limits
 from tests.methods.composite.problems import DATA, cancer, composite, dense, lasso, logistic, picked, wine
 
@@ -93,7 +93,10 @@ def test_nonnegative_least_squares_by_lawson_and_hanson(name: str) -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_group_lasso_by_its_conditions(share: float) -> None:
-    """X_g'(y - X w) = charge w_g / |w_g| for groups that are used, shorter than charge for the others (Yuan, Lin 2006)."""
+    """X_g'(y - X w) = charge w_g / |w_g| for groups that are used, shorter than charge for the others.
+
+    Yuan and Lin 2006, proposition 1.
+    """
     X, y = wine()
     groups = np.arange(12).reshape(4, 3)
     charge = share * float(np.linalg.norm((X.T @ y)[groups], axis=1).max())
@@ -152,9 +155,9 @@ def test_support_vector_machine_by_its_quadratic_program(ridge: float) -> None:
     row = row_of("augmented_newton")
     outcome = drive(made(row), problem)
     a = cp.Variable(len(s))
-    best = cp.Problem(
-        cp.Maximize(cp.sum(a) - cp.sum_squares(M.T @ a) / (2 * ridge)), [a >= 0, a <= 1]
-    ).solve(solver=cp.CLARABEL, **SHARP)
+    best = cp.Problem(cp.Maximize(cp.sum(a) - cp.sum_squares(M.T @ a) / (2 * ridge)), [a >= 0, a <= 1]).solve(
+        solver=cp.CLARABEL, **SHARP
+    )
     assert outcome.ending is Ending.CONVERGED
     assert outcome.value == pytest.approx(best, rel=1e-7)
     assert outcome.x == pytest.approx(M.T @ a.value / ridge, abs=1e-4)
