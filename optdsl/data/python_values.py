@@ -197,7 +197,7 @@ def _from_array(name: str, array: np.ndarray, shared: bool = False) -> Supplied:
         return from_python(name, array.item())
     if array.dtype.kind in "fiub":
         if array.dtype.kind == "f":
-            kind = np.float32 if array.dtype == np.float32 else np.float64  # large data stays as small as it is
+            kind = np.float32 if array.dtype.itemsize == 4 else np.float64  # large data stays as small as it is
             values = np.array(array, dtype=kind, order="C", copy=None if shared else True)
         else:
             values = number_array("", array.reshape(-1)).values.reshape(array.shape)
