@@ -20,7 +20,7 @@ def _pair(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _labels(logits: tuple[int, ...], label: tuple[int, ...]) -> tuple[int, ...]:
-    if len(logits) != 2 or logits[:1] != label or 0 in logits:
+    if len(logits) != 2 or logits[:1] != label or not logits[1]:
         raise ValueError(f"logits (rows, classes) and labels (rows,) are needed, not {logits} and {label}")
     return logits
 

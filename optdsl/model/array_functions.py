@@ -226,7 +226,8 @@ class ArrayFunctions(FunctionRules):
             self.metric_in_model(f"`{name}` is a metric:", node.span)
         shape = self._result_shape(node, row, arguments)
         values = [self.evaluate_data(a, context) for a in arguments]
-        if all(v is not None for v in values):
+        nothing = name in METRICS and any(v is not None and not v.size for v in values)  # told where it is evaluated
+        if all(v is not None for v in values) and not nothing:
             return self._computed(node, row, arguments, values)
         axes = tuple(self._result_axis(row, arguments, k, size) for k, size in enumerate(shape))
         indices = tuple(self.marker.fresh() for _ in axes)

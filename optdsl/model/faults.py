@@ -188,11 +188,14 @@ def _no_such_member(case: _Case) -> Diagnostic:
 
 
 def _empty(case: _Case) -> Diagnostic:
-    function, over = case.fault.facts["function"], case.fault.node.over
+    function = case.fault.facts["function"]
+    over = case.fault.node.over if "over" not in case.fault.facts else nodes.over([case.fault.facts["over"]])
     names = [case.written(each) for each in over.iterators]
     if over.conditions:
         conditions = " and ".join(case.shown(c) for c in over.conditions)
         reason, guard = f"no member fulfills `{conditions}`", None
+    elif len(names) == 1 and "#" in getattr(over.iterators[0].set, "name", ""):  # a set that a condition made
+        reason, guard = f"no member of `{names[0]}` is left", None
     elif len(names) == 1:
         reason, guard = f"`{names[0]}` is empty", names[0]
     else:

@@ -17,6 +17,7 @@ from optdsl.atoms.atom import Interval
 from optdsl.data.arrays import DenseArray, LabelArray, ParameterValue
 from optdsl.data.members import IntegerLabels, TextLabels, find, object_array
 from optdsl.terms import nodes
+from optdsl.terms.contraction import contracted
 from optdsl.terms.fold import Fold
 from optdsl.terms.frame import Extension, Frame
 from optdsl.terms.joined import is_text, joined
@@ -416,12 +417,8 @@ def _contract(lanes: Lanes, body: sympy.Basic, extension: Extension) -> np.ndarr
         dims = [d for d, size in enumerate(a.shape) if size != 1]
         operands += [a.reshape([a.shape[d] for d in dims]), dims]
     result_dims = [d for d in kept if any(d in dims for dims in operands[1::2])]
-    result = _summed(operands, result_dims)
+    result = contracted(operands, result_dims)
     return scale * np.asarray(result).reshape([child.shape[d] if d in result_dims else 1 for d in kept])
-
-
-BLOCK = 1_000_000
-"""Numbers of data in float32 that are made float64 at once."""
 
 
 def _operand(lanes: Lanes, factor: sympy.Basic, frame: Frame) -> np.ndarray:
@@ -433,31 +430,6 @@ def _operand(lanes: Lanes, factor: sympy.Basic, frame: Frame) -> np.ndarray:
     return np.asarray(lanes.numbers(factor, frame), dtype=np.float64)
 
 
-def _summed(operands: list[Any], result_dims: list[int]) -> np.ndarray:
-    """einsum in float64 of arrays and their dimensions, in blocks of a dimension where large data is float32."""
-    arrays, dims = operands[::2], operands[1::2]
-    narrow = [k for k, a in enumerate(arrays) if a.dtype == np.float32]
-    largest = max((arrays[k].size for k in narrow), default=0)
-    if not narrow or largest <= BLOCK:
-        wide = [a.astype(np.float64, copy=False) if isinstance(a, np.ndarray) else a for a in operands]
-        # planned by cost: two large operands go to a matrix product
-        return np.asarray(np.einsum(*wide, result_dims, optimize=len(arrays) > 1))
-    first = next(k for k in narrow if arrays[k].size == largest)
-    along = dims[first][0]
-    size = arrays[first].shape[0]
-    step = max(1, BLOCK * size // largest)
-    blocks = []
-    for at in range(0, size, step):
-        part: list[Any] = []
-        for a, own in zip(arrays, dims, strict=True):
-            taken = a[tuple(slice(at, at + step) if d == along else slice(None) for d in own)]
-            part += [taken.astype(np.float64, copy=False), own]
-        blocks.append(np.asarray(np.einsum(*part, result_dims, optimize=len(arrays) > 1)))
-    if along in result_dims:
-        return np.concatenate(blocks, axis=result_dims.index(along))
-    return np.asarray(sum(blocks[1:], start=blocks[0]))
-
-
 def _array_call(lanes: Lanes, node: nodes.ArrayCall, frame: Frame) -> np.ndarray:
     row = ARRAYWISE.get(node.name) or METRICS[node.name]
     depth = len(frame.shape)
@@ -465,6 +437,9 @@ def _array_call(lanes: Lanes, node: nodes.ArrayCall, frame: Frame) -> np.ndarray
     for argument in node.arguments:
         if isinstance(argument, nodes.Block):
             extension = lanes.extend(frame, nodes.over(argument.axes))
+            size = extension.child.shape[depth:]
+            if node.name in METRICS and not node.positions and 0 in size:  # one number out of nothing
+                raise LaneFault("empty", node, {}, function=node.name, over=argument.axes[size.index(0)])
             value = lanes.numbers(argument.body, extension.child)
             arguments.append(np.broadcast_to(value, extension.child.shape).astype(np.float64))
         else:

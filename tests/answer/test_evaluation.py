@@ -145,3 +145,51 @@ def test_json_is_strict_and_whole(solution: optdsl.Solution) -> None:
 def test_wrong_expressions_are_told_as_in_the_text(solution: optdsl.Solution) -> None:
     with pytest.raises(OptError, match="`logit` is not declared"):
         classifier().evaluate(solution, ROW=[1, 2, 3], show=["argmax(logit)"], **ROWS)
+
+
+OF_SOME = """
+set ROW = 1..6
+set CLASS = {"no", "yes"}
+param cut = 3
+param u[i in ROW] = i
+param y[i in ROW] = 1 if i > 3 else 0
+param label[i in ROW] in CLASS = "yes" if i > 3 else "no"
+set TEST = {i in ROW if i > cut}
+var w[CLASS]
+let logits[i in ROW, c in CLASS] = u[i] * w[c]
+minimize loss: mean(cross_entropy(logits, label)) + sumsq(w)
+"""
+
+
+LATE = "for i in ROW if i > cut"
+
+
+@pytest.mark.parametrize(
+    ("shown", "reason"),
+    [
+        ("accuracy(logits[TEST, :], label[TEST])", "`accuracy` runs over nothing: `TEST` is empty"),
+        ('auc(logits[TEST, "yes"], y[TEST])', "`auc` runs over nothing: `TEST` is empty"),
+        ('r2(logits[TEST, "yes"], y[TEST])', "`r2` runs over nothing: `TEST` is empty"),
+        ("rmse(u[TEST], y[TEST])", "`rmse` runs over nothing: `TEST` is empty"),
+        ('mae(logits[TEST, "yes"], y[TEST])', "`mae` runs over nothing: `TEST` is empty"),
+        (f"mae([u[i] {LATE}], [y[i] {LATE}])", "`mae` runs over nothing: no member of `ROW` is left"),
+    ],
+)
+def test_a_metric_of_no_rows_is_refused_with_its_place(shown: str, reason: str) -> None:
+    model = optdsl.parse(OF_SOME)
+    solution = model.solve()
+    assert np.isfinite(float(model.evaluate(solution, cut=2, show=[shown])[shown]))
+    with pytest.raises(OptError, match=reason.replace("(", r"\(")) as caught:
+        model.evaluate(solution, cut=9, show=[shown])
+    assert caught.value.diagnostics[0].code == "empty-reduction"
+    assert caught.value.diagnostics[0].span is not None
+    guarded = f"{shown} if size(TEST) > 0 else -1"
+    assert float(model.evaluate(solution, cut=9, show=[guarded])[guarded]) == -1
+
+
+def test_no_rows_have_no_confusion_and_no_predictions() -> None:
+    model = optdsl.parse(OF_SOME)
+    shown = ["confusion(logits[TEST, :], label[TEST])", "argmax(logits[TEST, :])", "label[TEST]"]
+    found = model.evaluate(model.solve(), cut=9, show=shown)
+    assert (np.asarray(found[shown[0]]) == np.zeros((2, 2))).all()
+    assert found[shown[1]].size == found[shown[2]].size == 0 and "(no entries)" in str(found)
