@@ -242,8 +242,9 @@ def _not_solvable(analysis: Analysis, reason: str, span, hint: str) -> NotSolvab
 # --------------------------------------------------------------------------------------------------------- solving
 
 
+@np.errstate(all="ignore")
 def run(prepared: Prepared, watching: Watching) -> Solution:
-    """The checked answer."""
+    """The checked answer. Infinite and undefined values are answers of functions that all checks know to read."""
     ended = _run(prepared, watching)
     if ended.rough and prepared.lift and ended.answer.outcome.ending not in (Ending.INTERRUPTED, Ending.TIME_LIMIT):
         # what was lifted is not held down where it ended, or nothing was found: the kinks are rounded off instead

@@ -110,6 +110,7 @@ class ArrayProblem:
 
     # ------------------------------------------------------------------------------------------------------ values
 
+    @np.errstate(all="ignore")  # infinite and undefined values are answers
     def objective(self, x: np.ndarray) -> float:
         """f(x)."""
         if self._objective is None:
@@ -119,6 +120,7 @@ class ArrayProblem:
             return self._weight * known
         return self._weight * float(self._point.values(self._objective, x).value(self._objective)[0])
 
+    @np.errstate(all="ignore")
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """The gradient of f (n,)."""
         known = None if self._small is None else self._small.gradient(x)
@@ -130,6 +132,7 @@ class ArrayProblem:
             add_gradient(self._objective, values, np.array([self._weight]), total)
         return total
 
+    @np.errstate(all="ignore")
     def slope_sizes(self, x: np.ndarray) -> np.ndarray:
         """The sums of the sizes of the terms that make up the gradient of f (n,)."""
         total = np.zeros(self.width)
@@ -137,16 +140,19 @@ class ArrayProblem:
             add_slope_sizes(self._objective, self._point.values(self._objective, x), np.array([self._weight]), total)
         return total
 
+    @np.errstate(all="ignore")
     def constraints(self, x: np.ndarray) -> np.ndarray:
         """c(x) (m,)."""
         known = None if self._small is None else self._small.constraints(x)
         return self.system.values(x) if known is None else known
 
+    @np.errstate(all="ignore")
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """The values of c's Jacobian, in the order of its pattern."""
         known = None if self._small is None else self._small.jacobian(x)
         return self.system.jacobian(x) if known is None else known
 
+    @np.errstate(all="ignore")
     def hessian(self, x: np.ndarray, multipliers: np.ndarray, weight: float = 1.0) -> np.ndarray:
         """The lower triangle of weight * f'' + sum_i multipliers_i c_i'', in the order of its pattern."""
         assert self.hessian_pattern is not None and self._hessians is not None and self._assembly is not None
@@ -170,6 +176,7 @@ class ArrayProblem:
     def _weights(self, at: int, root: Space, multipliers: np.ndarray, weight: float) -> np.ndarray:
         return np.array([self._weight * weight]) if at < 0 else multipliers[at : at + root.lanes]
 
+    @np.errstate(all="ignore")
     def hessian_product(
         self, x: np.ndarray, multipliers: np.ndarray, direction: np.ndarray, weight: float = 1.0
     ) -> np.ndarray:

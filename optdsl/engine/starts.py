@@ -70,14 +70,15 @@ def _default(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
 def _candidates(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, open_: np.ndarray) -> Iterator[np.ndarray]:
     """Points to try: the entries that were not given moved first, then all of them; the same for every run."""
     random = np.random.default_rng(20)
-    low, high = np.maximum(lower, x - 3.0), np.minimum(upper, x + 3.0)
+    low = np.maximum(lower, x - 3.0)
+    high = np.maximum(low, np.minimum(upper, x + 3.0))  # domains may have crossed the bounds
     for free in (open_, np.ones(len(x), dtype=bool)):
         if not free.any():
             continue
         for number in (1.0, 0.5, 2.0, 0.1, 10.0, -1.0):
             yield np.where(free, np.clip(number, lower, upper), x)
         for _ in range(12):
-            yield np.where(free, random.uniform(low, high), x)
+            yield np.where(free, low + (high - low) * random.random(len(x)), x)
 
 
 # ----------------------------------------------------------------------------------------------- search in domains

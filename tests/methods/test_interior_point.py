@@ -293,3 +293,15 @@ def test_chained_rosenbrock_any_size(n: int) -> None:
     assert outcome.iterations <= 10
     found = residuals(nlp, outcome.x, outcome.row_multipliers, outcome.bound_multipliers)
     assert max(found.primal, found.dual) <= 1e-7
+
+
+@pytest.mark.parametrize("barrier", ["adaptive", "monotone"])
+@pytest.mark.parametrize("tolerance", [1e-14, 1e-18])
+@pytest.mark.parametrize("make", [problems.hs71, problems.hs13, problems.hs114], ids=lambda f: f.__name__)
+def test_a_tolerance_below_rounding_has_an_end(make: object, tolerance: float, barrier: str) -> None:
+    """Where rounding is all that is left of the errors, the run ends by itself, at the point of usual tolerances."""
+    nlp = make()  # type: ignore[operator]
+    outcome = drive(InteriorPoint(tolerance=tolerance, barrier=barrier), nlp, Limits(iterations=1000, seconds=20))
+    usual = drive(InteriorPoint(barrier=barrier), nlp)
+    assert outcome.ending not in (Ending.ITERATION_LIMIT, Ending.TIME_LIMIT)
+    assert outcome.record.objective == pytest.approx(usual.record.objective, rel=1e-2)
