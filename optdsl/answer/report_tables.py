@@ -105,7 +105,7 @@ def _listed(name: str, columns: Mapping[str, LabelledArray]) -> str:
     if others:
         rows.insert(place, [others])
     index = [escape(text) for text in index_names(first.axes)]
-    numbers = range(len(index), len(index) + len(flat))
+    numbers = [len(index) + k for k, values in enumerate(flat.values()) if values.dtype != object]
     caption = f"{escape(name)} [{escape(', '.join(first.sets))}]"
     shown = table([*index, *flat], rows, caption, numbers)
     left = first.size - len(chosen)
