@@ -224,7 +224,7 @@ def _right_if_definite(case: Case, name: str) -> bool:
     matrices, nor is a table over two sets.
     """
     values = case.model.parameters.get(name)
-    if not isinstance(values, DenseArray | SparseArray) or not same_members(*values.axes):
+    if not isinstance(values, DenseArray | SparseArray) or len(values.axes) != 2 or not same_members(*values.axes):
         return False
     size, need = len(values.axes[0]), case.culprit.need
     keys = np.arange(size)
