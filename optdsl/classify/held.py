@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import sympy
@@ -11,6 +12,7 @@ from optdsl.classify.collect import Collector
 from optdsl.classify.facts import Facts
 from optdsl.classify.quadratic_rows import quadratics_to_cones
 from optdsl.classify.rewrites.conditions import STRONGER, Key, brought, implied
+from optdsl.classify.rewrites.normal import normalize
 from optdsl.classify.rewrites.place import Place
 from optdsl.classify.sink import CONCAVE, NotCollected
 from optdsl.classify.words import domain_is_convex, signed_part
@@ -45,7 +47,10 @@ def unbrought(
         plain = facts.plain or facts
         place = Place(plain, _inside(frame, condition.overs, plain))
         if not _follows(condition.kind, condition.expression, condition.overs, kept, place):
-            left.append(condition)
+            # what is solved brings it as it was rewritten, and as that it can be kept
+            rewritten = replace(condition, expression=normalize(condition.expression, place.frame, plain)[0])
+            if not _follows(condition.kind, rewritten.expression, condition.overs, kept, place):
+                left.append(rewritten)
     return tuple(left)
 
 

@@ -9,6 +9,7 @@ import sympy
 from optdsl.atoms import Smoothness
 from optdsl.classify.facts import Fact, Facts
 from optdsl.classify.rewrites.conditions import holds_on_convex_set
+from optdsl.classify.rewrites.normal import normalize
 from optdsl.classify.rewrites.place import Place
 from optdsl.classify.sink import AFFINE, CONCAVE, CONVEX
 from optdsl.data.members import Label, label_text
@@ -24,7 +25,12 @@ def domain_is_convex(condition: DomainCondition, frame: Frame, facts: Facts) -> 
     """Whether the condition holds on a convex set."""
     for over in condition.overs:
         frame = facts.lanes.extend(frame, over).child
-    return frame.size == 0 or holds_on_convex_set(condition.kind, condition.expression, Place(facts, frame))
+    if frame.size == 0 or holds_on_convex_set(condition.kind, condition.expression, Place(facts, frame)):
+        return True
+    # equal on the declared bounds where the functions inside are defined, whose own conditions are looked at as well
+    rewritten = normalize(condition.expression, frame, facts.plain or facts)[0]
+    changed = rewritten != condition.expression
+    return changed and holds_on_convex_set(condition.kind, rewritten, Place(facts, frame))
 
 
 def signed_part(condition: DomainCondition, frame: Frame, facts: Facts) -> sympy.Expr:
