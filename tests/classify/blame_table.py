@@ -159,12 +159,12 @@ WRONG: tuple[Row, ...] = (
         "x in [0, 4]; y in [0, 4] | minimize f: x + y subject to c: x^2 + y^2 <= 4",
     ),
     (
-        "x in [0, 4]; y in [0, 4] | minimize f: x + y subject to c: y = exp(x)",
+        "x in [0, 4]; y in [0, 4] | minimize f: x - y subject to c: y = exp(x)",
         "exp(x)",
         10,
         "`exp` is convex, but what stands in an equation must be affine",
         "relax it to `y >= exp(x)`, if the optimum presses that side to equality anyway",
-        "x in [0, 4]; y in [0, 4] | minimize f: x + y subject to c: y >= exp(x)",
+        "x in [0, 4]; y in [0, 4] | minimize f: x - y subject to c: y >= exp(x)",
     ),
     (
         "x in [-2, 2] | minimize f: x subject to c: x^2 >= 1",
