@@ -127,11 +127,11 @@ class _Tail:
 
     @staticmethod
     def close_to(problem: Nlp, x: np.ndarray, y: np.ndarray) -> _Tail:
-        """Only variables exactly on bounds kept, but all rows that are close to a side: z >= 0 of x z >= 1, far out,
-        looks active beside its row."""
+        """Only variables exactly on bounds kept, but all rows that are close to a side or pull on a variable: z >= 0 of
+        x z >= 1, far out, looks active beside its row."""
         values = problem.constraints(x)
         near, sides = _kept(values, problem.row_lower, problem.row_upper, np.zeros_like(y), CLOSE)
-        rows = np.flatnonzero(near)
+        rows = np.flatnonzero((near | _pulling(problem, x, y)) & np.isfinite(sides))
         size = max(1.0, abs(float(problem.objective(x))))
         free = np.flatnonzero((x > problem.lower) & (x < problem.upper))
         return _Tail(problem, _Place(x, y), free, rows, sides[rows], size)
@@ -264,6 +264,16 @@ class _Tail:
         dy[rows] = found[1][: len(rows)]
         dy += kept - place.y
         return _Place(dx, dy)
+
+
+def _pulling(problem: Nlp, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which rows make up a good part of the pull on one of their variables, however far they are from their sides."""
+    pattern = problem.jacobian_pattern
+    pulls = np.abs(problem.jacobian(x) * y[pattern.rows])
+    total = np.abs(problem.gradient(x)) + np.bincount(pattern.columns, weights=pulls, minlength=len(x))
+    strong = np.zeros(len(y), dtype=bool)
+    strong[pattern.rows[pulls >= ALONE * np.maximum(total[pattern.columns], ROUNDING)]] = True
+    return strong
 
 
 def _kept(
