@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-import scipy.sparse.linalg
 
 from optdsl.model.model import Model
 
@@ -100,7 +99,9 @@ class Walk:
         """The direction without what the equations forbid: its projection; None where nothing is left."""
         rows = self.equations
         if rows.shape[0] and np.abs(rows @ direction).max() > 0:
-            found = scipy.sparse.linalg.lsqr(rows, rows @ direction, atol=1e-14, btol=1e-14)[0]
+            from scipy.sparse.linalg import lsqr  # where it is needed: linear models start without it
+
+            found = lsqr(rows, rows @ direction, atol=1e-14, btol=1e-14)[0]
             before = float(np.abs(direction).max())
             direction = direction - found
             direction = np.where(np.abs(direction) > MOVES * before, direction, 0.0)

@@ -207,7 +207,8 @@ def _placed(model: Model, fault: NotTensor, members: Members) -> tuple[str, Any,
         if any(fault.node == body or body.has(fault.node) for body in statement.bodies):
             span = place_of(fault.node, statement.marks, statement.span)
             reason = f"`{statement.name}` cannot be trained in batches over {members.name}: {fault.reason}"
-            return reason, span, f"write it as a sum or mean over {members.name}, or leave the method out"
+            way = "" if fault.formless else f"write it as a sum or mean over {members.name}, or "
+            return reason, span, f"{way}leave the method out"
     return f"this model cannot be trained in batches: {fault.reason}", None, "leave the method out"
 
 

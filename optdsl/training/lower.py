@@ -256,7 +256,7 @@ class Lowering:
             return Term(self.graph.const(1.0 if node.name == "prod" else 0.0))
         rule = REDUCERS.get(node.name)
         if rule is None:
-            raise NotTensor(node, f"`{node.name}` of variables has no form on whole arrays")
+            raise NotTensor(node, f"`{node.name}` of variables has no form on whole arrays", formless=True)
         term = rule(self, node, child, new)
         return self._renamed(term, kept, lanes)
 

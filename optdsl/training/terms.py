@@ -13,11 +13,14 @@ from optdsl.training.graph import BATCH
 
 
 class NotTensor(Exception):
-    """An expression that is no program on whole arrays: the node and the reason in a sentence."""
+    """An expression that is no program on whole arrays: the node and the reason in a sentence.
 
-    def __init__(self, node: sympy.Basic, reason: str) -> None:
+    `formless`: its function has none at all, however it is summed.
+    """
+
+    def __init__(self, node: sympy.Basic, reason: str, formless: bool = False) -> None:
         super().__init__(reason)
-        self.node, self.reason = node, reason
+        self.node, self.reason, self.formless = node, reason, formless
 
 
 @dataclass(frozen=True, eq=False)
