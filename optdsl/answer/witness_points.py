@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from optdsl.answer.names import indexed, labels_at
-from optdsl.classify.witness.records import Witness
 from optdsl.model.model import Model
+
+if TYPE_CHECKING:
+    from optdsl.classify.witness.records import Witness
 
 MOST_VALUES = 8
 
