@@ -211,7 +211,7 @@ def described(value: Supplied) -> str:
     if isinstance(value, DenseValue):
         size, values = " x ".join(map(str, value.values.shape)), value.values
         span = f", from {number_text(float(values.min()))} to {number_text(float(values.max()))}" if values.size else ""
-        digest = hashlib.sha256(np.ascontiguousarray(values).reshape(-1).view(np.uint8)).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data).hexdigest()
         return f"array {size}{span}, SHA-256 {digest}"
     if isinstance(value, SparseValue):
         return f"sparse matrix {value.shape[0]:,} x {value.shape[1]:,} with {len(value.values):,} entries"
