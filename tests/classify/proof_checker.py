@@ -347,7 +347,8 @@ class Replay:
         low, high = part.get("range", (None, None))
         shape = reduction_shape(step["function"], low, high, extra)
         found = composed(shape, [word(part)])
-        if not _as_strong(found, word(step)):
+        # of members that curve differently by index the whole was sampled only
+        if not _as_strong(found, word(step)) and word(part) != "convex or concave by index":
             raise Wrong(f"the rule gives {found}")
         for member, values in groups.items():
             _same(whole[member], self.values.reduced(step["function"], values, extra), f"another value at {member}")
@@ -508,6 +509,12 @@ class Replay:
             if (word_ == "quasiconvex" and (above & fine).any()) or (word_ == "quasiconcave" and (below & fine).any()):
                 raise Wrong(f"not {word_} at {member}")
 
+    def _constant_by_bounds(self, step: Step) -> None:
+        """The bounds leave one value at each index."""
+        for member, value in self.lanes(step.get("for", ""), step["expr"]).items():
+            if not _is_constant(value, value):
+                raise Wrong(f"more than one value at {member}")
+
     def _claimed(self, step: Step) -> None:
         if not step["uses"] and any(v.std() > ROUNDING for v in self.lanes(step.get("for", ""), step["expr"]).values()):
             raise Wrong("nothing is used")
@@ -621,7 +628,7 @@ RULES: dict[str, Callable[[Replay, Step], None]] = {
     "conclusion": Replay._conclusion, "relation": Replay._relation, "matrix": Replay._matrix,
     "objective": Replay._objective, "logarithmic": Replay._log_log, "logarithmic relation": Replay._log_relation,
     "logarithmic objective": Replay._claimed, "levels": Replay._levels, "levels objective": Replay._claimed,
-    "levels relation": Replay._claimed,
+    "levels relation": Replay._claimed, "constant": Replay._constant_by_bounds,
 }  # fmt: skip
 LAST = (
     "objective", "relation", "conclusion", "matrix", "logarithmic objective", "logarithmic relation",

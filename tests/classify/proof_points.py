@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -263,6 +263,15 @@ def _symmetric(
             found[one + two] = matrix[:, i, j]
 
 
+def _read(naive: Naive, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], dict[Member, list[Any]]]]:
+    """Operators and operands of constraints by name, without those that data leave undefined."""
+    for name in names:
+        try:
+            yield from ((ops, instances) for _, ops, instances in naive.constraints((name,)))
+        except ZeroDivisionError:
+            continue
+
+
 def _satisfying(
     file: tree.File, data: Data, affine: Sequence[str], count: int, random: np.random.Generator
 ) -> Point | None:
@@ -276,7 +285,7 @@ def _satisfying(
     probe[:, 1:] = np.eye(n)
     naive = data.at(file, _as_point(keys, probe))
     above, equal = ([], []), ([], [])  # type: ignore[var-annotated]
-    for _, ops, instances in naive.constraints(affine):
+    for ops, instances in _read(naive, affine):
         for operands in instances.values():
             for left, op, right in zip(operands, ops, operands[1:], strict=False):
                 gap = np.broadcast_to(np.asarray(left - right, dtype=float), (n + 1,))

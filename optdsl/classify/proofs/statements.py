@@ -136,6 +136,8 @@ def curved(writer: Writer, body: sympy.Expr, where: Where, wanted: float) -> int
                 "rewritten", "equal to what the rewritings lead to", body, where, f"{word}{sign}", fact=fact,
                 uses=[step, curved(writer, plain_squares, where, wanted)], after=(writer.text(plain_squares),),
             )  # fmt: skip
+        if bool((fact.lo == fact.hi).all()):
+            return writer.add("constant", "its bounds leave one value", body, where, f"{word}{sign}", fact=fact)
         return writer.add("collected", "collected as a quadratic program", body, where, f"{word}{sign}", fact=fact)
     quadratic, rest = found
     plain = evidence.value is None
