@@ -39,6 +39,7 @@ from optdsl.classify.eliminate import analyze_eliminating
 from optdsl.convex.choose import Choice
 from optdsl.convex.lower import Lowered, lower
 from optdsl.convex.program import Program, Progress, RawAnswer, RawStatus
+from optdsl.convex.units import fitting_unit, measured_in, progress_in_ones, told_in_ones
 from optdsl.convex.warm import WarmSolver
 from optdsl.errors import Diagnostic, NotSolvable, OptionError
 from optdsl.language import parse, tree
@@ -285,15 +286,17 @@ def _run(choice: Choice, program: Any, asked: Asked, model: Model, controls: Con
     options = dict(asked.options)
     if choice.method != "highs":
         options.pop("solver", None)
+    unit = fitting_unit(program)
     with pointing(asked):
-        return (controls.warm or WarmSolver()).solve(
+        answer = (controls.warm or WarmSolver()).solve(
             choice,
-            program,
+            program if unit == 1.0 else measured_in(program, unit),
             time_limit=controls.time_limit,
             options=options,
-            progress=_in_the_users_sense(controls.progress, model),
+            progress=progress_in_ones(_in_the_users_sense(controls.progress, model), unit),
             stop=controls.stop,
         )
+    return answer if unit == 1.0 else told_in_ones(answer, unit)
 
 
 def _in_the_users_sense(progress: Callable[[Progress], None] | None, model: Model) -> Callable[[Progress], None] | None:
