@@ -96,6 +96,14 @@ def by_engine(asked: Asked, analysis: Analysis) -> bool:
     return bool(analysis.refusal) and engine_stages().takes(analysis)
 
 
+def perhaps_large(asked: Asked, analysis: Analysis) -> bool:
+    """Whether a model may be too large for any method that writes it out: by the engine, or smooth and convex."""
+    if by_engine(asked, analysis):
+        return True
+    smooth = analysis.convexity == "convex" and analysis.smoothness in ("smooth", "C1")
+    return smooth and asked.method is None and not asked.options and not analysis.model.constraints
+
+
 def engine_stages() -> Any:
     """The stages of the engine's route, loaded for the models that take it."""
     return import_module("optdsl.answer.local")

@@ -14,6 +14,7 @@ from optdsl.answer.asked import (
     engine_stages,
     model_name,
     of_engine,
+    perhaps_large,
     pointing,
     refuse,
     route_of,
@@ -65,7 +66,7 @@ def verdict_on(model: Model, analysis: Analysis) -> Verdict:
         route = Route("cvxpy", "CLARABEL", WHY[special.type])
         return verdict_of(specialized(analysis, special), route)
     with pointing(asked):
-        training = trained(analysis, asked.method, asked.options, by_engine(asked, analysis))
+        training = trained(analysis, asked.method, asked.options, perhaps_large(asked, analysis))
     if training is not None:
         return verdict_of(replace(analysis, refusal=()), training_route(training))
     with pointing(asked):
@@ -121,7 +122,7 @@ def _program_text(model: Model, analysis: Analysis) -> str:
     """The arrays or kernels that the method of a model gets."""
     asked = asked_for(model, None, None)
     special = special_form(analysis)
-    training = trained(analysis, asked.method, asked.options, by_engine(asked, analysis))
+    training = trained(analysis, asked.method, asked.options, perhaps_large(asked, analysis))
     if training is not None:
         return training_text(training)
     composite = None if special is not None else composite_form(analysis, asked.method, asked.options)

@@ -18,6 +18,7 @@ from optdsl.answer.asked import (
     engine_stages,
     model_name,
     of_engine,
+    perhaps_large,
     pointing,
     refuse,
     route_of,
@@ -161,7 +162,7 @@ def _solve(
     if controls.checkpoints is not None and asked.method not in STOCHASTIC:
         raise OptionError(_no_checkpoints(asked.method))
     with clock.lap("compile"), pointing(asked):
-        training = trained(analysis, asked.method, asked.options, by_engine(asked, analysis))
+        training = trained(analysis, asked.method, asked.options, perhaps_large(asked, analysis))
     if training is not None:
         controls.enter("solving")
         with clock.lap("solve"), pointing(asked):

@@ -120,9 +120,9 @@ def prepare(analysis: Analysis, method: str, options: Mapping[str, object]) -> P
 
 
 MANY_MEMBERS = 50
-LARGE, HUGE, HUGE_MEMBERS = 2e7, 5e8, 5_000
+LARGE, LARGE_CONVEX, HUGE, HUGE_MEMBERS = 2e7, 5e5, 5e8, 5_000
 """Multiplications of one pass over all members: beyond the first, lanes of the engine would be too many; beyond the
-second, with so many members, batches get further in the same time than passes."""
+second, cones would; beyond the third, with so many members, batches get further in the same time than passes."""
 WHOLE = ("lbfgs", "lbfgsb", "gradient_descent", "conjugate_gradient", "nesterov")
 """Methods of the engine that need gradients alone."""
 
@@ -146,7 +146,7 @@ def prepare_large(analysis: Analysis, method: str | None, options: Mapping[str, 
     except NotTensor:
         return None
     work = problem.multiplications
-    if work < LARGE:
+    if work < (LARGE_CONVEX if analysis.convexity == "convex" else LARGE):
         return None
     bounded = bool((np.isfinite(problem.lower) | np.isfinite(problem.upper)).any())
     if method is None and work > HUGE and members.count >= HUGE_MEMBERS:

@@ -16,6 +16,10 @@ from optdsl.model.model import Model
 from optdsl.terms import nodes
 from optdsl.terms.frame import Extension, Frame
 
+MOST_ENTRIES, MOST_BY_GROUPS = 20_000_000, 500_000
+"""Products of data and variables beyond which what is no dense block is not written out entry by entry; and where rows
+come in groups (softmax), as each then has entries for all members of its group."""
+
 
 class NotComposite(Exception):
     """An objective that is not one of these sums; the message says why."""
@@ -96,6 +100,9 @@ class Affine:
                 blocks.append(found)
         offset = np.zeros(frame.size)
         if rest:
+            most = MOST_ENTRIES if len(frame.shape) < 2 else MOST_BY_GROUPS
+            if sum(self._lanes(addend, frame) for addend in rest) > most:
+                raise NotComposite("its matrix has too many entries to be written out")
             try:
                 space = self.lowering.space(sympy.Add(*rest), frame)
             except NotLowered as reason:
@@ -105,6 +112,11 @@ class Affine:
             matrix, offset = affine_form(space, self.model.columns)
             blocks.append(Block(matrix, np.arange(self.model.columns)))
         return Rows(tuple(blocks), frame.size, self.model.columns), offset
+
+    def _lanes(self, addend: sympy.Basic, frame: Frame) -> int:
+        """How many products of data and variables an addend has over a frame's lanes."""
+        sums = [node for node in addend.atoms(nodes.Reduce) if node.name in ("sum", "mean")]
+        return max((self.model.lanes.extend(frame, s.over, s.body).child.size for s in sums), default=frame.size)
 
     def _block(self, expression: sympy.Basic, frame: Frame) -> Block | None:
         """One sum of data times a variable, or one entry of a variable, as a block; None: in another form."""

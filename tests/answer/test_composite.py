@@ -324,3 +324,27 @@ def test_the_gap_of_a_support_vector_machine_by_its_textbook_dual() -> None:
     dual = cp.Problem(cp.Maximize(cp.sum(a) - 0.5 * cp.sum_squares(M.T @ a)), [a >= 0, a <= 1]).solve(cp.CLARABEL)
     assert solution.objective == pytest.approx(dual, rel=1e-7)
     assert solution.bound <= dual * (1 + 1e-7)
+
+
+def test_a_softmax_too_wide_to_be_written_out_goes_to_whole_arrays() -> None:
+    random = np.random.default_rng(5)
+    features, groups = random.normal(size=(1500, 40)), 10
+    chosen = np.eye(groups)[(features @ random.normal(size=(40, groups))).argmax(axis=1)]
+    text = """
+set I = 1..1500
+set J = 1..40
+set K = 1..10
+param X[I, J]
+param Y[I, K]
+var W[J, K]
+minimize f: mean(logsumexp(sum(X[i, j] * W[j, k] for j in J) for k in K)
+    - sum(Y[i, k] * sum(X[i, j] * W[j, k] for j in J) for k in K) for i in I) + 0.01 * sum(W[j, k]^2 for j in J, k in K)
+"""
+    solution = optdsl.parse(text).solve(X=features, Y=chosen)
+    assert solution.status.word == "optimal" and solution.guarantee.word == "global"
+    assert solution.route.method == "lbfgs"
+    weights = np.asarray(solution["W"])
+    scores = features @ weights
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    assert np.abs(features.T @ (shares - chosen) / len(features) + 0.02 * weights).max() < 1e-6
