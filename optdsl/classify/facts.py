@@ -10,6 +10,7 @@ products are moved outward by a few units in the last place.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -174,13 +175,14 @@ class Facts:
         variable = self.lanes.variables[node.name]
         if variable.columns is not None or frame.size < MANY:
             return None
-        size = int(np.prod([len(axis) for axis in variable.axes], dtype=np.int64))
-        ends = [bound[variable.offset : variable.offset + size] for bound in (self.lower, self.upper)]
-        if not size or any((end != end[0]).any() for end in ends):
+        size = math.prod(map(len, variable.axes))
+        lower = self.lower[variable.offset : variable.offset + size]
+        upper = self.upper[variable.offset : variable.offset + size]
+        if not size or (lower != lower[0]).any() or (upper != upper[0]).any():
             return None
         self.lanes.located(node, variable.axes, node.slots, frame)
-        low, high = (np.full((1,) * len(frame.shape), end[0]) for end in ends)
-        return low, high
+        shape = (1,) * len(frame.shape)
+        return np.full(shape, lower[0]), np.full(shape, upper[0])
 
     def _add(self, node: sympy.Add, frame: Frame) -> Fact:
         parts = [self._of_parts(p, frame) for p in node.args]

@@ -194,7 +194,8 @@ def _empty(case: _Case) -> Diagnostic:
     if over.conditions:
         conditions = " and ".join(case.shown(c) for c in over.conditions)
         reason, guard = f"no member fulfills `{conditions}`", None
-    elif len(names) == 1 and "#" in getattr(over.iterators[0].set, "name", ""):  # a set that a condition made
+    elif len(names) == 1 and names[0].isidentifier() and "#" in getattr(over.iterators[0].set, "name", ""):
+        # members of a set that a condition chose
         reason, guard = f"no member of `{names[0]}` is left", None
     elif len(names) == 1:
         reason, guard = f"`{names[0]}` is empty", names[0]

@@ -60,7 +60,7 @@ subject to
   b: x - y = 0
   c: x*y = 1
 """,
-        "locally_optimal",
+        "optimal",
         1.0,
     ),
     "more equalities inconsistent": (
@@ -104,7 +104,7 @@ var x >= 2, <= 2
 var y init 1
 minimize f: x*y + y^4
 """,
-        "locally_optimal",
+        "optimal",
         -1.1905507889761497,
     ),
     "complementarity product eq": (
