@@ -509,6 +509,9 @@ class Replay:
             if (word_ == "quasiconvex" and (above & fine).any()) or (word_ == "quasiconcave" and (below & fine).any()):
                 raise Wrong(f"not {word_} at {member}")
 
+    def _only_sampled(self, step: Step) -> None:
+        """What bounds leave is not told in the step: the whole was sampled on segments, as every step is."""
+
     def _constant_by_bounds(self, step: Step) -> None:
         """The bounds leave one value at each index."""
         for member, value in self.lanes(step.get("for", ""), step["expr"]).items():
@@ -629,6 +632,7 @@ RULES: dict[str, Callable[[Replay, Step], None]] = {
     "objective": Replay._objective, "logarithmic": Replay._log_log, "logarithmic relation": Replay._log_relation,
     "logarithmic objective": Replay._claimed, "levels": Replay._levels, "levels objective": Replay._claimed,
     "levels relation": Replay._claimed, "constant": Replay._constant_by_bounds,
+    "collected": Replay._only_sampled,
 }  # fmt: skip
 LAST = (
     "objective", "relation", "conclusion", "matrix", "logarithmic objective", "logarithmic relation",

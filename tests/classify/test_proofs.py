@@ -303,3 +303,17 @@ def test_the_proof_of_another_statement_is_found_out() -> None:
     broken["statements"][2]["proof"] = verdict["statements"][1]["proof"]
     with pytest.raises(Wrong):
         check_proofs(SAMPLE, broken)
+
+
+LARGEST = (
+    "minimize f: max(y^2 + y*u + u^2, z^1.5)\nsubject to\n  c: max(y^2 + y*u + u^2, abs(z)) + 3 <= z",
+    "maximize f: min(-y^2 - y*u - u^2, z) + u\nsubject to\n  c: y >= 0",
+    "minimize f: max(y^2 + y*u + u^2, 3) + z^2 + z*u + u^2 + exp(z)\nsubject to\n  c: y >= 0",
+)
+
+
+@pytest.mark.parametrize("lines", LARGEST)
+def test_quadratics_within_the_largest_of_parts_are_shown_by_their_matrices(lines: str) -> None:
+    verdict = checked(f"{HEADER}{lines}\n")
+    kinds = {step["kind"] for statement in verdict["statements"] for step in statement["proof"]}
+    assert "quadratic" in kinds and "collected" not in kinds

@@ -136,9 +136,20 @@ def curved(writer: Writer, body: sympy.Expr, where: Where, wanted: float) -> int
                 "rewritten", "equal to what the rewritings lead to", body, where, f"{word}{sign}", fact=fact,
                 uses=[step, curved(writer, plain_squares, where, wanted)], after=(writer.text(plain_squares),),
             )  # fmt: skip
+        parts = _parts(body, wanted)
+        if parts and all(_follows(part, where, wanted, facts) for part in parts):
+            uses = [curved(writer, part, where, wanted) for part in parts]
+            if isinstance(body, nodes.Apply):
+                return writer.add(
+                    "function", f"`{body.name}` of {word} parts is {word}", body, where, f"{word}{sign}", fact=fact,
+                    uses=uses, function=body.name, arguments=tuple(map(writer.text, body.slots)),
+                    slopes=("nondecreasing",) * len(parts),
+                )  # fmt: skip
+            rule = f"a sum of {word} parts is {word}" if len(uses) > 1 else "adding data changes no curvature"
+            return writer.add("sum", rule, body, where, f"{word}{sign}", fact=fact, uses=uses)
         if bool((fact.lo == fact.hi).all()):
             return writer.add("constant", "its bounds leave one value", body, where, f"{word}{sign}", fact=fact)
-        return writer.add("collected", "collected as a quadratic program", body, where, f"{word}{sign}", fact=fact)
+        return writer.add("collected", f"what its bounds leave of it is {word}", body, where, f"{word}{sign}", fact=fact)
     quadratic, rest = found
     plain = evidence.value is None
     rule = f"a sum of squares with weights of one sign is {word}" if plain else (
@@ -158,6 +169,29 @@ def curved(writer: Writer, body: sympy.Expr, where: Where, wanted: float) -> int
     uses = [step, *(Composition(writer).prove(part, where) for part in _grouped(rest, where, facts))]
     rule = f"a sum of {word} parts is {word}"
     return writer.add("sum", rule, body, where, f"{word}{sign}", fact=fact, uses=uses)
+
+
+def _parts(body: sympy.Expr, wanted: float) -> list[sympy.Expr]:
+    """Parts that curve as a whole where all of them do: of the larger of some, or of a sum with such in it."""
+    largest = "max" if wanted > 0 else "min"
+    if isinstance(body, nodes.Apply):
+        return [a for a in body.slots if has_variables(a)] if body.name == largest else []
+    terms = sympy.Add.make_args(body)
+    apart = [t for t in terms if isinstance(t, nodes.Apply) and has_variables(t)]
+    rest = sympy.Add(*[t for t in terms if t not in apart])
+    return [t for t in (*apart, rest) if has_variables(t)] if apart and len(terms) > 1 else []
+
+
+def _follows(body: sympy.Expr, where: Where, wanted: float, facts: Facts) -> bool:
+    """Whether `curved` can show by its rules that an expression is convex (`wanted` 1) or concave (-1)."""
+    fact = facts.find(body, where.frame)
+    if bool((fact.convex if wanted > 0 else fact.concave).all()):
+        return True
+    found = split_quadratic(body, where, wanted, facts)
+    if found is not None and quadratic_certificate(found[0], where, wanted, facts) is not None:
+        return True
+    parts = _parts(body, wanted)
+    return bool(parts) and all(_follows(part, where, wanted, facts) for part in parts)
 
 
 def _is_squared_norm(e: sympy.Basic) -> bool:
