@@ -331,7 +331,7 @@ class Replay:
             formula, shape = function_shape(step["function"], boxes)
             _same(value, formula(*numbers), f"`{step['function']}` has another value at {member}")
             if word(step) != "convex or concave by index":
-                found = composed(shape, words)
+                found = _always_taken(step["function"], boxes, words) or composed(shape, words)
                 if not _as_strong(found, word(step)) and not _one_value(step, value):
                     raise Wrong(f"the rule gives {found} at {member}")
 
@@ -658,6 +658,17 @@ def _domain(over: str) -> str:
 
 def _member(over: str, member: Member) -> Member:
     return member[1:] if over.startswith("if ") else member
+
+
+def _always_taken(function: str, boxes: Sequence[tuple[float, float]], words: Sequence[str | None]) -> str | None:
+    """The curvature of the part that is the largest (smallest) whatever happens; None where none is."""
+    if function not in ("max", "min"):
+        return None
+    ends = [(low, high) if function == "max" else (-high, -low) for low, high in boxes]
+    for k, (low, _) in enumerate(ends):
+        if all(low >= high for j, (_, high) in enumerate(ends) if j != k):
+            return words[k] or "affine"
+    return None
 
 
 def _one_value(step: Step, value: np.ndarray) -> bool:
