@@ -18,7 +18,7 @@ from optdsl.classify.domain import on_domain
 from optdsl.classify.doubt import Doubt, first_witness, within_equalities
 from optdsl.classify.facts import Facts
 from optdsl.classify.held import hold, hold_if_concave, require_convex_domain, unbrought
-from optdsl.classify.infinite import culprit, divided_by_zero, sound
+from optdsl.classify.infinite import culprit, sound, without_divisions_by_zero
 from optdsl.classify.kinds import ConeKind, kinds_of, type_of
 from optdsl.classify.provers import Attempt, constraint_attempts, objective_attempts
 from optdsl.classify.quadratic import quadratic_objective
@@ -314,8 +314,7 @@ class _Analyst:
         if side is None:
             return np.full(frame.size, missing)
         values = self.model.lanes.full(side, frame).reshape(-1)
-        if np.isinf(values).any() and divided_by_zero(self.model, side):  # `inf` itself may stand as a side
-            values = np.where(np.isinf(values), np.nan, values)
+        values = without_divisions_by_zero(self.model, side, frame, values)
         if np.isnan(values).any():
             self._not_finite(values, side, constraint.name, constraint.span, frame, constraint.marks, "a side")
         return values

@@ -12,6 +12,7 @@ from optdsl.data.arrays import DenseArray, ParameterValue, SparseArray
 from optdsl.model.keyed import entry_name, member_at
 from optdsl.model.model import Model
 from optdsl.terms import nodes
+from optdsl.terms.frame import Frame
 
 
 def culprit(model: Model, body: sympy.Basic) -> tuple[str, sympy.Basic] | None:
@@ -31,6 +32,30 @@ def divided_by_zero(model: Model, body: sympy.Basic) -> tuple[str, sympy.Basic] 
             if found is not None:
                 return f"`{entry_name(power.base.name, found[0])}` is 0 and stands as a divisor", power.base
     return None
+
+
+def without_divisions_by_zero(model: Model, side: sympy.Basic, frame: Frame, values: np.ndarray) -> np.ndarray:
+    """The values (lanes,) of a side of data, nan where something was divided by zero; `inf` itself may be a side."""
+    if not _divides(side):
+        return values
+    for inner in (node for node in _outermost(side) if _divides(node.body)):
+        child = model.lanes.extend(frame, inner.over, inner.body).child
+        if np.isinf(np.asarray(model.lanes.numbers(inner.body, child), dtype=float)).any():
+            return np.full_like(values, np.nan)
+    return np.where(np.isinf(values), np.nan, values)
+
+
+def _outermost(expression: sympy.Basic) -> Iterator[nodes.Reduce]:
+    """Reductions that are taken in every case: in none of another one, and in no branch of a choice."""
+    if isinstance(expression, nodes.Reduce):
+        yield expression
+    elif isinstance(expression, sympy.Add | sympy.Mul | sympy.Pow | nodes.Apply):
+        for part in expression.args:
+            yield from _outermost(part)
+
+
+def _divides(expression: sympy.Basic) -> bool:
+    return any(power.exp.is_negative for power in expression.atoms(sympy.Pow))
 
 
 def sound(auxiliary: Auxiliary, rows: int, cones: int) -> bool:

@@ -149,7 +149,8 @@ def curved(writer: Writer, body: sympy.Expr, where: Where, wanted: float) -> int
             return writer.add("sum", rule, body, where, f"{word}{sign}", fact=fact, uses=uses)
         if bool((fact.lo == fact.hi).all()):
             return writer.add("constant", "its bounds leave one value", body, where, f"{word}{sign}", fact=fact)
-        return writer.add("collected", f"what its bounds leave of it is {word}", body, where, f"{word}{sign}", fact=fact)
+        rule = f"what its bounds leave of it is {word}"
+        return writer.add("collected", rule, body, where, f"{word}{sign}", fact=fact)
     quadratic, rest = found
     plain = evidence.value is None
     rule = f"a sum of squares with weights of one sign is {word}" if plain else (
