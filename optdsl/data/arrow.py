@@ -52,8 +52,8 @@ def _cast_texts(name: str, cells: pa.ChunkedArray) -> Column | None:
     except pa.ArrowInvalid:
         return None
     values = _numpy(numbers)
-    suspicious = cells.filter(pc.match_substring_regex(cells, "^[+-]?0[0-9]|[xX]|^[+-]?[nN]"))
-    if len(suspicious):  # leading zeros, hexadecimal, nan
+    suspicious = cells.filter(pc.match_substring_regex(cells, "^[+]|^-?0[0-9]|[xX]|^-?[nN]"))
+    if len(suspicious):  # a plus, leading zeros, hexadecimal, nan
         return None
     missing = _mask(cells)
     if np.all(np.abs(values) < 2**53) and np.all(values == np.rint(values)):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from optdsl.data.delimited import read_delimited
@@ -152,6 +152,8 @@ CELL = st.text(alphabet='ab01.,"\n\r e-+;x ', max_size=5)
 
 @settings(max_examples=150, deadline=None)
 @given(rows=st.lists(st.lists(CELL, min_size=2, max_size=2), min_size=1, max_size=6))
+@example(rows=[["", "+0"]])
+@example(rows=[["+1", "-0"], ["+1e1", "+01"]])
 def test_both_readers_agree_on_any_well_formed_file(rows: list[list[str]]) -> None:
     import tempfile
 
